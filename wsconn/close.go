@@ -1,0 +1,134 @@
+package wsconn
+
+import (
+	"net"
+	"time"
+
+	"github.com/gobwas/ws"
+)
+
+// Times for SetDeadline: none, and one that has passed.
+var (
+	noDeadline time.Time
+	longAgo    = time.Unix(1, 0)
+)
+
+// Close sends a Close frame with code 1000 and closes the connection beneath.
+// It does not wait for the peer's answer. Blocked calls of Read and Write
+// return net.ErrClosed; a Write in flight has Config.CloseTimeout to finish. It
+// returns nil: that a peer which is gone was not told is no news to the caller.
+// Calls beside the first wait for it.
+func (c *Conn) Close() error { return c.CloseWith(CloseNormal, "") }
+
+// CloseWith is Close with a code of RFC 6455, Section 7.4 and a reason of at
+// most 123 bytes. A code that must not be sent becomes 1000.
+func (c *Conn) CloseWith(code uint16, reason string) error {
+	if !mayBeSent(code) {
+		code = CloseNormal
+	}
+	c.wmu.Lock()
+	if c.closing {
+		c.wmu.Unlock()
+		<-c.closeDone
+		return nil
+	}
+	c.closing = true
+	bye := closePayload(code, reason)
+	if c.bye != nil {
+		bye = c.bye
+	}
+	c.wmu.Unlock()
+
+	close(c.closed)
+	if c.beat != nil {
+		c.beat.Stop()
+	}
+	_ = c.conn.SetReadDeadline(longAgo)
+	if !c.lastFrame(bye) {
+		closeBelow(c.conn)
+	}
+	_ = c.conn.Close()
+	c.wdeadline.Set(noDeadline) // stops its timer
+	c.owned.Wait()
+	close(c.closeDone)
+	return nil
+}
+
+// lastFrame sends a Close frame if the connection can still take one soon, and
+// reports whether it can.
+func (c *Conn) lastFrame(payload []byte) bool {
+	timer := time.NewTimer(c.cfg.CloseTimeout)
+	defer timer.Stop()
+	select {
+	case <-c.wtoken: // never given back: nothing may follow a Close frame
+	case <-timer.C:
+		return false
+	}
+	c.wmu.Lock()
+	failed := c.werr != nil && c.bye == nil
+	said := c.saidBye
+	c.wmu.Unlock()
+	if failed || said {
+		return !failed
+	}
+	_ = c.conn.SetWriteDeadline(time.Now().Add(c.cfg.CloseTimeout))
+	_, err := c.conn.Write(appendFrame(nil, ws.OpClose, c.client, payload, nil))
+	return err == nil
+}
+
+// closeBelow closes what a TLS connection runs on, since tls.Conn.Close waits
+// up to 5 s for a peer that takes no more bytes.
+func closeBelow(c net.Conn) {
+	if t, ok := c.(interface{ NetConn() net.Conn }); ok {
+		_ = t.NetConn().Close()
+	}
+}
+
+// own registers a goroutine that Close is to wait for, unless Close was called.
+func (c *Conn) own() bool {
+	c.wmu.Lock()
+	defer c.wmu.Unlock()
+	if c.closing {
+		return false
+	}
+	c.owned.Add(1)
+	return true
+}
+
+// onBeat looks after a Read that is waiting: it sends a PING when nothing was
+// heard for Config.PingInterval, and ends the connection when nothing was
+// heard for Config.SilenceTimeout. Time in which nobody reads does not count.
+func (c *Conn) onBeat() {
+	next := c.cfg.PingInterval
+	if from := c.waitingFrom.Load(); from != 0 {
+		silent := time.Since(c.born) - time.Duration(from)
+		switch {
+		case silent >= c.cfg.SilenceTimeout:
+			c.abandon()
+			return
+		case silent >= c.cfg.PingInterval:
+			c.queueControl(func() { c.ping = true })
+			next = min(next, c.cfg.SilenceTimeout-silent)
+		default:
+			next -= silent
+		}
+	}
+	c.wmu.Lock()
+	defer c.wmu.Unlock()
+	if !c.closing {
+		c.beat.Reset(next)
+	}
+}
+
+// abandon ends a connection whose peer is gone: Read returns errSilent.
+func (c *Conn) abandon() {
+	c.wmu.Lock()
+	if c.werr == nil {
+		c.werr = errSilent
+	}
+	c.wmu.Unlock()
+	c.lost.Store(true)
+	_ = c.conn.Close()
+}
+
+var _ net.Conn = (*Conn)(nil)

@@ -1,0 +1,73 @@
+package wsconn
+
+import "time"
+
+// Defaults of Config.
+const (
+	defaultMaxFrame        = 64 << 10
+	defaultMaxText         = 4 << 10
+	defaultPingInterval    = 20 * time.Second
+	defaultSilenceTimeout  = 45 * time.Second
+	defaultControlBurst    = 64
+	defaultControlInterval = 16 * time.Millisecond
+	defaultCloseTimeout    = 250 * time.Millisecond
+)
+
+// Config holds what both roles of a Conn can be told. A nil *Config and the
+// zero value mean the defaults that each field names. A Config may be shared
+// and must not be changed once it is in use.
+type Config struct {
+	// MaxFrame is the largest payload, in bytes, of a frame that Write
+	// sends. A longer Write becomes several frames. 0 means 64 KiB.
+	MaxFrame int
+
+	// OnText receives each text message. It runs on the goroutine that
+	// calls Read, must not block, and must not keep text. Nil refuses text
+	// messages with close code 1003: they are not part of the byte stream.
+	OnText func(text []byte)
+
+	// MaxText is the longest text message accepted, in bytes; a longer one
+	// closes the connection with code 1009. 0 means 4 KiB.
+	MaxText int
+
+	// PingInterval is how long a blocked Read hears nothing before a PING
+	// is sent. 0 means 20 s; a negative value sends none and gives up on no
+	// peer, however silent.
+	PingInterval time.Duration
+
+	// SilenceTimeout is how long a blocked Read hears nothing, not even a
+	// PONG, before the peer counts as lost. 0 means 45 s.
+	SilenceTimeout time.Duration
+
+	// ControlBurst is how many control frames a peer may send at once, and
+	// ControlInterval the time after which it may send one more. A peer
+	// above the rate is closed with code 1008. 0 means 64 and 16 ms.
+	ControlBurst    int
+	ControlInterval time.Duration
+
+	// CloseTimeout bounds how long Close waits for a Write in flight and
+	// for its Close frame to leave. 0 means 250 ms.
+	CloseTimeout time.Duration
+}
+
+// withDefaults returns a copy of c in which every zero field has its default.
+func (c *Config) withDefaults() Config {
+	var r Config
+	if c != nil {
+		r = *c
+	}
+	setDefault(&r.MaxFrame, defaultMaxFrame)
+	setDefault(&r.MaxText, defaultMaxText)
+	setDefault(&r.PingInterval, defaultPingInterval)
+	setDefault(&r.SilenceTimeout, defaultSilenceTimeout)
+	setDefault(&r.ControlBurst, defaultControlBurst)
+	setDefault(&r.ControlInterval, defaultControlInterval)
+	setDefault(&r.CloseTimeout, defaultCloseTimeout)
+	return r
+}
+
+func setDefault[T int | time.Duration](field *T, value T) {
+	if *field == 0 {
+		*field = value
+	}
+}

@@ -1,0 +1,227 @@
+// Package wsconn makes one WebSocket (RFC 6455) a net.Conn, in either role.
+//
+// The payload of binary messages is the byte stream; where a message begins or
+// ends means nothing. Frames are streamed, never held whole: Read decodes in
+// the caller's buffer, so that a connection which is idle holds no memory but
+// its own struct. Text messages are a side channel for small control texts.
+// There are no extensions; in particular no compression.
+//
+// Dialer and Upgrader perform the opening handshake; Client and Server take a
+// connection on which it was done already.
+package wsconn
+
+import (
+	"cmp"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gobwas/ws"
+	"github.com/pion/transport/v3/deadline"
+)
+
+// Conn is a WebSocket as a net.Conn. All its methods may be called
+// concurrently.
+type Conn struct {
+	conn        net.Conn
+	cfg         Config
+	client      bool
+	subprotocol string
+
+	rmu   sync.Mutex // held by Read
+	early []byte     // raw bytes that came with the handshake
+	dec   decoder
+	rate  tokenBucket
+	rerr  error // what every further Read returns
+
+	wtoken    chan struct{}      // holds one token: the right to write a frame
+	wdeadline *deadline.Deadline // of Write
+	writev    bool               // conn writes several buffers in one call
+	vec       [3][]byte          // scratch of the writer, which holds the token
+	vecs      net.Buffers
+
+	wmu         sync.Mutex // guards the fields below
+	werr        error      // what every further Write returns
+	writing     bool       // a Write is inside conn.Write
+	interrupted bool       // conn has the write deadline of that Write
+	pong        []byte     // answer to the latest PING, nil if none is owed
+	ping        bool       // a PING is to be sent
+	bye         []byte     // payload of the Close frame to be sent, nil if none
+	saidBye     bool       // a Close frame was sent: nothing may follow
+	controlling bool       // sendControls is running
+	closing     bool       // Close was called
+
+	closed    chan struct{}  // closed by Close
+	closeDone chan struct{}  // closed once Close has finished
+	owned     sync.WaitGroup // goroutines that Close waits for
+
+	beat        *time.Timer
+	born        time.Time
+	waitingFrom atomic.Int64 // when Read began to wait, since born; 0 when it is not
+	lost        atomic.Bool  // the peer was silent for too long
+}
+
+// Client makes the connection c, on which the opening handshake is complete, a
+// WebSocket in the client's role: what it sends is masked. A nil cfg means the
+// defaults. The Conn owns c from here on.
+func Client(c net.Conn, cfg *Config) *Conn { return newConn(c, cfg, true, "", nil) }
+
+// Server is Client for the server's role.
+func Server(c net.Conn, cfg *Config) *Conn { return newConn(c, cfg, false, "", nil) }
+
+// newConn takes over c and the raw bytes that were read past the handshake.
+func newConn(c net.Conn, cfg *Config, client bool, subprotocol string, early []byte) *Conn {
+	conn := &Conn{
+		conn:        c,
+		cfg:         cfg.withDefaults(),
+		client:      client,
+		subprotocol: subprotocol,
+		early:       early,
+		wtoken:      make(chan struct{}, 1),
+		wdeadline:   deadline.New(),
+		closed:      make(chan struct{}),
+		closeDone:   make(chan struct{}),
+		born:        time.Now(),
+	}
+	conn.wtoken <- struct{}{}
+	switch c.(type) {
+	case *net.TCPConn, *net.UnixConn:
+		conn.writev = !client
+	}
+	conn.rate = tokenBucket{burst: conn.cfg.ControlBurst, every: conn.cfg.ControlInterval}
+	conn.dec = decoder{
+		state:   ws.StateServerSide,
+		maxText: conn.cfg.MaxText,
+		control: conn.onControl,
+		text:    conn.onText,
+	}
+	if client {
+		conn.dec.state = ws.StateClientSide
+	}
+	if conn.cfg.PingInterval > 0 {
+		conn.beat = time.AfterFunc(conn.cfg.PingInterval, conn.onBeat)
+	}
+	return conn
+}
+
+// Read reads the payload of binary messages into p. It returns io.EOF once the
+// peer closed with code 1000 or 1001, a *CloseError for another code,
+// io.ErrUnexpectedEOF when the connection ended without a Close frame, and a
+// *ProtocolError when the peer broke the rules. PINGs are answered, and
+// Config.OnText called, while Read is being called.
+func (c *Conn) Read(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, c.isClosed()
+	}
+	c.rmu.Lock()
+	defer c.rmu.Unlock()
+	for {
+		if err := cmp.Or(c.isClosed(), c.rerr); err != nil {
+			return 0, err
+		}
+		raw, rerr := c.readRaw(p)
+		n, err := c.dec.decode(p[:raw])
+		switch {
+		case err != nil:
+			c.rerr = c.refuse(err)
+		case rerr != nil && !isTimeout(rerr):
+			c.rerr = rerr
+		}
+		if n > 0 {
+			return n, nil
+		}
+		if rerr != nil && isTimeout(rerr) {
+			return 0, cmp.Or(c.isClosed(), rerr)
+		}
+	}
+}
+
+// readRaw reads raw bytes: first those that came early, then the connection's.
+func (c *Conn) readRaw(p []byte) (int, error) {
+	if len(c.early) > 0 {
+		n := copy(p, c.early)
+		if c.early = c.early[n:]; len(c.early) == 0 {
+			c.early = nil
+		}
+		return n, nil
+	}
+	c.waitingFrom.Store(int64(time.Since(c.born)) | 1)
+	n, err := c.conn.Read(p)
+	c.waitingFrom.Store(0)
+	switch {
+	case err == nil:
+	case c.lost.Load():
+		err = errSilent
+	case errors.Is(err, io.EOF):
+		err = io.ErrUnexpectedEOF
+	}
+	return n, err
+}
+
+// isClosed returns net.ErrClosed after Close.
+func (c *Conn) isClosed() error {
+	select {
+	case <-c.closed:
+		return net.ErrClosed
+	default:
+		return nil
+	}
+}
+
+// Subprotocol returns the subprotocol that the handshake agreed on, "" if none.
+func (c *Conn) Subprotocol() string { return c.subprotocol }
+
+// NetConn returns the connection beneath, for its addresses and TLS state. It
+// must not be read, written or closed.
+func (c *Conn) NetConn() net.Conn { return c.conn }
+
+// LocalAddr returns the address of the connection beneath.
+func (c *Conn) LocalAddr() net.Addr { return c.conn.LocalAddr() }
+
+// RemoteAddr returns the address of the connection beneath.
+func (c *Conn) RemoteAddr() net.Addr { return c.conn.RemoteAddr() }
+
+// SetDeadline sets both deadlines.
+func (c *Conn) SetDeadline(t time.Time) error {
+	return errors.Join(c.SetReadDeadline(t), c.SetWriteDeadline(t))
+}
+
+// SetReadDeadline bounds calls of Read, blocked ones too. After it has passed,
+// Read returns an error that is os.ErrDeadlineExceeded; a later deadline makes
+// it work again.
+func (c *Conn) SetReadDeadline(t time.Time) error {
+	if err := c.isClosed(); err != nil {
+		return err
+	}
+	return c.conn.SetReadDeadline(t)
+}
+
+// SetWriteDeadline bounds calls of Write, blocked ones too. After it has
+// passed, Write returns an error that is os.ErrDeadlineExceeded; a later
+// deadline makes it work again. The frame that was interrupted is finished in
+// the background, and its bytes are counted as written; only where the
+// connection beneath is TLS and the deadline was set while Write was blocked
+// already is it lost, and with it every further Write: crypto/tls cannot
+// continue a record.
+func (c *Conn) SetWriteDeadline(t time.Time) error {
+	c.wmu.Lock()
+	defer c.wmu.Unlock()
+	if c.closing {
+		return net.ErrClosed
+	}
+	c.wdeadline.Set(t)
+	if !c.writing {
+		return nil
+	}
+	c.interrupted = true
+	return c.conn.SetWriteDeadline(t)
+}
+
+// deadlineError is what Write returns once its deadline has passed.
+func (c *Conn) deadlineError() error {
+	return cmp.Or(c.isClosed(), os.ErrDeadlineExceeded)
+}

@@ -1,0 +1,176 @@
+package wsconn
+
+import (
+	"encoding/binary"
+	"io"
+	"time"
+	"unicode/utf8"
+
+	"github.com/gobwas/ws"
+)
+
+// onControl handles a control frame that Read met (RFC 6455, Section 5.5). It
+// never blocks: answers leave from a goroutine of their own.
+func (c *Conn) onControl(op ws.OpCode, payload []byte) error {
+	if !c.rate.take(time.Since(c.born)) {
+		return &ProtocolError{ClosePolicyViolation, "control frames too fast"}
+	}
+	switch op {
+	case ws.OpPing:
+		pong := append(make([]byte, 0, len(payload)), payload...)
+		c.queueControl(func() { c.pong = pong })
+		return nil
+	case ws.OpClose:
+		return c.onClose(payload)
+	default:
+		return nil // a PONG: any byte counts as a sign of life
+	}
+}
+
+// onClose answers the peer's Close frame and returns what Read is to return.
+func (c *Conn) onClose(payload []byte) error {
+	code := uint16(CloseNoStatus)
+	switch {
+	case len(payload) == 1:
+		return &ProtocolError{CloseProtocolError, "Close frame with half a code"}
+	case len(payload) >= 2:
+		if code = binary.BigEndian.Uint16(payload); !mayBeSent(code) {
+			return &ProtocolError{CloseProtocolError, "close code that must not be sent"}
+		}
+	}
+	reason := ""
+	if len(payload) > 2 {
+		if reason = string(payload[2:]); !utf8.ValidString(reason) {
+			return &ProtocolError{CloseProtocolError, "close reason is not UTF-8"}
+		}
+	}
+	c.sayBye(payload[:min(2, len(payload))], errPeerClosed)
+	switch code {
+	case CloseNormal, CloseGoingAway, CloseNoStatus:
+		return io.EOF
+	default:
+		return &CloseError{Code: code, Reason: reason}
+	}
+}
+
+// mayBeSent reports whether code may stand in a Close frame (RFC 6455, Section
+// 7.4, and the codes registered since).
+func mayBeSent(code uint16) bool {
+	switch {
+	case code >= 3000 && code <= 4999:
+		return true
+	case code >= 1000 && code <= 1014:
+		return code != 1004 && code != CloseNoStatus && code != 1006
+	default:
+		return false
+	}
+}
+
+// onText handles a text message that Read met.
+func (c *Conn) onText(text []byte) error {
+	if c.cfg.OnText == nil {
+		return &ProtocolError{CloseUnsupportedData, "text message where only binary ones are expected"}
+	}
+	c.cfg.OnText(text)
+	return nil
+}
+
+// refuse tells the peer why the connection ends, if err is its fault.
+func (c *Conn) refuse(err error) error {
+	if p, ok := err.(*ProtocolError); ok { //nolint:errorlint // made by this package, never wrapped
+		c.sayBye(closePayload(p.Code, p.Reason), p)
+	}
+	return err
+}
+
+// sayBye queues a Close frame, after which every Write returns werr.
+func (c *Conn) sayBye(payload []byte, werr error) {
+	c.queueControl(func() {
+		c.bye = append([]byte{}, payload...)
+		if c.werr == nil {
+			c.werr = werr
+		}
+	})
+}
+
+// closePayload returns the payload of a Close frame.
+func closePayload(code uint16, reason string) []byte {
+	b := binary.BigEndian.AppendUint16(nil, code)
+	return append(b, clip(reason, ws.MaxControlFramePayloadSize-2-len("..."))...)
+}
+
+// queueControl lets set change what is owed, and sees that it is sent.
+func (c *Conn) queueControl(set func()) {
+	c.wmu.Lock()
+	defer c.wmu.Unlock()
+	if c.closing {
+		return
+	}
+	set()
+	if !c.controlling {
+		c.controlling = true
+		c.owned.Add(1)
+		go c.sendControls()
+	}
+}
+
+// sendControls sends the control frames that are owed, one at a time as
+// writers leave room, and ends when none is left.
+func (c *Conn) sendControls() {
+	defer c.owned.Done()
+	for {
+		select {
+		case <-c.wtoken:
+		case <-c.closed:
+			return
+		}
+		op, payload, ok := c.nextControl()
+		if ok {
+			_, err := c.conn.Write(appendFrame(nil, op, c.client, payload, nil))
+			_ = c.writeError(err)
+		}
+		c.wtoken <- struct{}{}
+		if !ok {
+			return
+		}
+	}
+}
+
+// nextControl takes the next control frame that is owed.
+func (c *Conn) nextControl() (op ws.OpCode, payload []byte, ok bool) {
+	c.wmu.Lock()
+	defer c.wmu.Unlock()
+	switch {
+	case c.saidBye || c.closing:
+	case c.pong != nil:
+		payload, c.pong = c.pong, nil
+		return ws.OpPong, payload, true
+	case c.ping:
+		c.ping = false
+		return ws.OpPing, nil, true
+	case c.bye != nil:
+		c.saidBye = true
+		return ws.OpClose, c.bye, true
+	}
+	c.controlling = false
+	return 0, nil, false
+}
+
+// tokenBucket limits the rate of what a peer sends unasked. The zero value
+// with burst and every set is full.
+type tokenBucket struct {
+	burst int
+	every time.Duration
+	used  int
+	from  time.Duration // when used was last reduced
+}
+
+// take takes one token at time now and reports whether there was one.
+func (t *tokenBucket) take(now time.Duration) bool {
+	if back := int((now - t.from) / t.every); back > 0 {
+		t.used = max(0, t.used-back)
+		t.from += time.Duration(back) * t.every
+	}
+	t.used++
+	return t.used <= t.burst
+}

@@ -1,0 +1,222 @@
+package wsconn
+
+import (
+	"encoding/binary"
+	"unicode/utf8"
+
+	"github.com/gobwas/ws"
+)
+
+// decoder turns the raw bytes of one direction of a WebSocket into the payload
+// of its binary messages. It does no I/O and never allocates by a length that
+// the peer declared.
+type decoder struct {
+	state   ws.State // role, and whether a fragmented message is open
+	maxText int
+	control func(op ws.OpCode, payload []byte) error
+	text    func(payload []byte) error
+
+	head    [ws.MaxHeaderSize]byte // a header of which not all has come yet
+	headLen int
+
+	inFrame bool      // a header was read and its frame has not ended
+	frame   ws.Header // of that frame; Length counts what is still to come
+	pos     int       // bytes of that frame already unmasked, modulo 4
+	message ws.OpCode // of the message that data frames belong to
+
+	ctl     [ws.MaxControlFramePayloadSize]byte
+	ctlLen  int
+	textBuf []byte
+}
+
+// decode consumes raw and moves the binary payload in it to the front of raw,
+// unmasked, returning its length. Control frames and text messages go to their
+// callbacks in order. After an error the decoder must not be used again; the n
+// bytes that preceded the offence are valid.
+func (d *decoder) decode(raw []byte) (n int, err error) {
+	for r := 0; r < len(raw); {
+		if !d.inFrame {
+			used, err := d.readHeader(raw[r:])
+			if r += used; err != nil {
+				return n, err
+			}
+			if d.inFrame && d.frame.Length == 0 {
+				if err := d.endFrame(); err != nil {
+					return n, err
+				}
+			}
+			continue
+		}
+		chunk := raw[r:]
+		if int64(len(chunk)) > d.frame.Length {
+			chunk = chunk[:d.frame.Length]
+		}
+		d.unmask(chunk)
+		if d.frame.OpCode.IsData() && d.message == ws.OpBinary {
+			if n != r {
+				copy(raw[n:], chunk)
+			}
+			n += len(chunk)
+		} else if err := d.putAside(chunk); err != nil {
+			return n, err
+		}
+		r += len(chunk)
+		if d.frame.Length == 0 {
+			if err := d.endFrame(); err != nil {
+				return n, err
+			}
+		}
+	}
+	return n, nil
+}
+
+// unmask takes chunk off the current frame.
+func (d *decoder) unmask(chunk []byte) {
+	if d.frame.Masked {
+		ws.Cipher(chunk, d.frame.Mask, d.pos)
+		d.pos = (d.pos + len(chunk)) & 3
+	}
+	d.frame.Length -= int64(len(chunk))
+}
+
+// putAside keeps a piece of a control frame or a text message.
+func (d *decoder) putAside(chunk []byte) error {
+	if d.frame.OpCode.IsControl() {
+		d.ctlLen += copy(d.ctl[d.ctlLen:], chunk)
+		return nil
+	}
+	if len(d.textBuf)+len(chunk) > d.maxText {
+		return &ProtocolError{CloseMessageTooBig, "text message too long"}
+	}
+	d.textBuf = append(d.textBuf, chunk...)
+	return nil
+}
+
+// endFrame hands over what the frame completed.
+func (d *decoder) endFrame() error {
+	d.inFrame = false
+	if d.frame.OpCode.IsControl() {
+		payload := d.ctl[:d.ctlLen]
+		d.ctlLen = 0
+		return d.control(d.frame.OpCode, payload)
+	}
+	if !d.frame.Fin || d.message != ws.OpText {
+		return nil
+	}
+	text := d.textBuf
+	d.textBuf = nil
+	if !utf8.Valid(text) {
+		return &ProtocolError{CloseInvalidPayload, "text message is not UTF-8"}
+	}
+	return d.text(text)
+}
+
+// readHeader gathers a frame header from b, which may end before the header
+// does, and returns how much of b belongs to it. It sets inFrame once the
+// header is whole.
+func (d *decoder) readHeader(b []byte) (used int, err error) {
+	for {
+		want := headerSize(d.head[:d.headLen])
+		if d.headLen == want {
+			break
+		}
+		if used == len(b) {
+			return used, nil
+		}
+		m := copy(d.head[d.headLen:want], b[used:])
+		d.headLen += m
+		used += m
+	}
+	h, err := parseHeader(d.head[:d.headLen])
+	d.headLen = 0
+	if err != nil {
+		return used, err
+	}
+	return used, d.startFrame(h)
+}
+
+// startFrame checks h against the state of the connection.
+func (d *decoder) startFrame(h ws.Header) error {
+	if err := ws.CheckHeader(h, d.state); err != nil {
+		return &ProtocolError{CloseProtocolError, err.Error()}
+	}
+	if h.OpCode.IsData() {
+		if h.OpCode != ws.OpContinuation {
+			d.message = h.OpCode
+		}
+		if h.Fin {
+			d.state = d.state.Clear(ws.StateFragmented)
+		} else {
+			d.state = d.state.Set(ws.StateFragmented)
+		}
+	}
+	d.frame, d.pos, d.inFrame = h, 0, true
+	return nil
+}
+
+// headerSize returns how long the header that begins with b is, as far as b
+// tells: the first two bytes hold its size (RFC 6455, Section 5.2).
+func headerSize(b []byte) int {
+	if len(b) < 2 {
+		return 2
+	}
+	n := 2
+	switch b[1] & 0x7f {
+	case 126:
+		n += 2
+	case 127:
+		n += 8
+	}
+	if b[1]&0x80 != 0 {
+		n += 4
+	}
+	return n
+}
+
+// parseHeader decodes a whole header.
+func parseHeader(b []byte) (h ws.Header, err error) {
+	h.Fin = b[0]&0x80 != 0
+	h.Rsv = b[0] >> 4 & 7
+	h.OpCode = ws.OpCode(b[0] & 0x0f)
+	h.Masked = b[1]&0x80 != 0
+	h.Length = int64(b[1] & 0x7f)
+	b = b[2:]
+	switch h.Length {
+	case 126:
+		h.Length = int64(binary.BigEndian.Uint16(b))
+		b = b[2:]
+	case 127:
+		if b[0]&0x80 != 0 {
+			return h, &ProtocolError{CloseProtocolError, "frame length of 2^63 or more"}
+		}
+		h.Length = int64(binary.BigEndian.Uint64(b)) //nolint:gosec // the top bit is 0
+		b = b[8:]
+	}
+	if h.Masked {
+		copy(h.Mask[:], b)
+	}
+	return h, nil
+}
+
+// appendHeader appends the header of an unfragmented frame to b.
+func appendHeader(b []byte, op ws.OpCode, length int, masked bool, mask [4]byte) []byte {
+	b = append(b, 0x80|byte(op))
+	var m byte
+	if masked {
+		m = 0x80
+	}
+	switch {
+	case length < 126:
+		b = append(b, m|byte(length))
+	case length <= 0xffff:
+		b = append(b, m|126)
+		b = binary.BigEndian.AppendUint16(b, uint16(length))
+	default:
+		b = append(b, m|127)
+		b = binary.BigEndian.AppendUint64(b, uint64(length))
+	}
+	if masked {
+		b = append(b, mask[:]...)
+	}
+	return b
+}

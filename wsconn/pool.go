@@ -1,0 +1,44 @@
+package wsconn
+
+import (
+	"sync"
+
+	"github.com/gobwas/ws"
+)
+
+// smallFrame is the payload size up to which a frame is built in a small
+// buffer, so that a busy connection of short messages touches little memory.
+const smallFrame = 2<<10 - ws.MaxHeaderSize
+
+// frameBuf is a pooled buffer that one outgoing frame is built in.
+type frameBuf struct{ b []byte }
+
+// Outgoing frames are built in buffers that all connections share; a
+// connection that is not writing holds none.
+var (
+	smallBufs = sync.Pool{New: func() any { return &frameBuf{make([]byte, 0, smallFrame+ws.MaxHeaderSize)} }}
+	largeBufs = sync.Pool{New: func() any { return &frameBuf{make([]byte, 0, defaultMaxFrame+ws.MaxHeaderSize)} }}
+)
+
+// getBuf returns an empty buffer for a frame with a payload of n bytes.
+func getBuf(n int) *frameBuf {
+	switch {
+	case n <= smallFrame:
+		return smallBufs.Get().(*frameBuf)
+	case n <= defaultMaxFrame:
+		return largeBufs.Get().(*frameBuf)
+	default:
+		return &frameBuf{make([]byte, 0, n+ws.MaxHeaderSize)}
+	}
+}
+
+// putBuf returns f to its pool. The caller must not use f.b afterwards.
+func putBuf(f *frameBuf) {
+	f.b = f.b[:0]
+	switch cap(f.b) {
+	case smallFrame + ws.MaxHeaderSize:
+		smallBufs.Put(f)
+	case defaultMaxFrame + ws.MaxHeaderSize:
+		largeBufs.Put(f)
+	}
+}

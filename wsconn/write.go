@@ -1,0 +1,248 @@
+package wsconn
+
+import (
+	"errors"
+	"math/rand/v2"
+	"net"
+
+	"github.com/gobwas/ws"
+)
+
+// writevFrom is the payload size from which a server gives header and payload
+// to the kernel in one writev instead of copying them together.
+const writevFrom = 4 << 10
+
+// Write sends p as binary messages of at most Config.MaxFrame bytes, one write
+// to the connection beneath for each. It neither changes nor keeps p. The
+// payload of concurrent Writes does not mix.
+func (c *Conn) Write(p []byte) (int, error) {
+	n, err := c.writeMessage(ws.OpBinary, p, nil)
+	return int(n), err
+}
+
+// WriteBuffers is Write for the concatenation of v, for a caller that would
+// otherwise have to copy a header and a body together first. It does not
+// consume v.
+func (c *Conn) WriteBuffers(v net.Buffers) (int64, error) {
+	switch len(v) {
+	case 0:
+		return 0, nil
+	case 1:
+		return c.writeMessage(ws.OpBinary, v[0], nil)
+	case 2:
+		return c.writeMessage(ws.OpBinary, v[0], v[1])
+	}
+	var joined []byte
+	for _, b := range v {
+		joined = append(joined, b...)
+	}
+	return c.writeMessage(ws.OpBinary, joined, nil)
+}
+
+// WriteText sends text, valid UTF-8, as one text message.
+func (c *Conn) WriteText(text []byte) error {
+	if len(text) > c.cfg.MaxFrame {
+		return errors.New("wsconn: text message longer than Config.MaxFrame")
+	}
+	_, err := c.writeMessage(ws.OpText, text, nil)
+	return err
+}
+
+// writeMessage sends the concatenation of head and body in frames.
+func (c *Conn) writeMessage(op ws.OpCode, head, body []byte) (n int64, err error) {
+	if err := c.takeToken(); err != nil {
+		return 0, err
+	}
+	if len(head)+len(body) == 0 && op == ws.OpBinary {
+		c.wtoken <- struct{}{}
+		return 0, nil
+	}
+	for {
+		h, b := head[:min(len(head), c.cfg.MaxFrame)], body
+		b = b[:min(len(b), c.cfg.MaxFrame-len(h))]
+		kept, accepted, err := c.writeFrame(op, h, b)
+		if accepted {
+			n += int64(len(h) + len(b))
+		}
+		if !kept {
+			return n, err
+		}
+		head, body = head[len(h):], body[len(b):]
+		if err != nil || len(head)+len(body) == 0 {
+			c.wtoken <- struct{}{}
+			return n, err
+		}
+	}
+}
+
+// takeToken waits for the right to write a frame.
+func (c *Conn) takeToken() error {
+	select {
+	case <-c.closed:
+		return net.ErrClosed
+	case <-c.wdeadline.Done():
+		return c.deadlineError()
+	default:
+	}
+	select {
+	case <-c.wtoken:
+	case <-c.closed:
+		return net.ErrClosed
+	case <-c.wdeadline.Done():
+		return c.deadlineError()
+	}
+	c.wmu.Lock()
+	err := c.werr
+	c.wmu.Unlock()
+	if err != nil {
+		c.wtoken <- struct{}{}
+	}
+	return err
+}
+
+// writeFrame sends one frame. accepted reports that its payload is, or will
+// be, on its way; kept that the caller still has the token.
+func (c *Conn) writeFrame(op ws.OpCode, head, body []byte) (kept, accepted bool, err error) {
+	size := len(head) + len(body)
+	detach := c.beginWrite()
+	if c.writev && size >= writevFrom && !detach {
+		return c.writeVec(op, head, body)
+	}
+	f := getBuf(size)
+	f.b = appendFrame(f.b, op, c.client, head, body)
+	if detach {
+		return c.writeDetached(f, f.b)
+	}
+	m, err := c.conn.Write(f.b)
+	if c.endWrite(err) {
+		return c.writeDetached(f, f.b[m:])
+	}
+	putBuf(f)
+	return true, err == nil, c.writeError(err)
+}
+
+// writeVec sends one frame of a server without copying its payload.
+func (c *Conn) writeVec(op ws.OpCode, head, body []byte) (kept, accepted bool, err error) {
+	f := getBuf(0)
+	size := len(head) + len(body)
+	f.b = appendHeader(f.b, op, size, false, [4]byte{})
+	f.b = append(f.b, head[:min(len(head), 64)]...)
+	c.vecs = append(c.vec[:0], f.b)
+	if rest := head[min(len(head), 64):]; len(rest) > 0 {
+		c.vecs = append(c.vecs, rest)
+	}
+	if len(body) > 0 {
+		c.vecs = append(c.vecs, body)
+	}
+	_, err = c.vecs.WriteTo(c.conn)
+	if c.endWrite(err) {
+		rest := getBuf(size)
+		for _, b := range c.vecs {
+			rest.b = append(rest.b, b...)
+		}
+		c.vec, c.vecs = [3][]byte{}, nil
+		putBuf(f)
+		return c.writeDetached(rest, rest.b)
+	}
+	c.vec, c.vecs = [3][]byte{}, nil
+	putBuf(f)
+	return true, err == nil, c.writeError(err)
+}
+
+// beginWrite prepares for a write to the connection beneath. It reports
+// whether a deadline is set: the write then runs on a goroutine of its own,
+// which can be left behind, since a write that the connection beneath
+// interrupts itself is not always one that can be continued.
+func (c *Conn) beginWrite() (detach bool) {
+	c.wmu.Lock()
+	defer c.wmu.Unlock()
+	if _, set := c.wdeadline.Deadline(); set {
+		return true
+	}
+	c.writing = true
+	return false
+}
+
+// endWrite ends what beginWrite began. It reports whether err says that
+// SetWriteDeadline interrupted the frame, so that the rest of it is to follow.
+func (c *Conn) endWrite(err error) (interrupted bool) {
+	c.wmu.Lock()
+	defer c.wmu.Unlock()
+	c.writing = false
+	if !c.interrupted {
+		return false
+	}
+	c.interrupted = false
+	if c.closing {
+		return false
+	}
+	_ = c.conn.SetWriteDeadline(noDeadline)
+	return err != nil && isTimeout(err)
+}
+
+// writeDetached writes b, a frame or the rest of one, from a goroutine that
+// owns f, and waits for it until the write deadline passes. If the goroutine
+// is left behind, it returns the token itself.
+func (c *Conn) writeDetached(f *frameBuf, b []byte) (kept, accepted bool, err error) {
+	done, left := make(chan error), make(chan struct{})
+	if !c.own() {
+		putBuf(f)
+		return true, false, net.ErrClosed
+	}
+	go func() {
+		defer c.owned.Done()
+		_, err := c.conn.Write(b)
+		err = c.writeError(err)
+		putBuf(f)
+		select {
+		case done <- err:
+		case <-left:
+			c.wtoken <- struct{}{}
+		}
+	}()
+	select {
+	case err := <-done:
+		return true, err == nil, err
+	case <-c.wdeadline.Done():
+		close(left)
+		return false, true, c.deadlineError()
+	case <-c.closed:
+		close(left)
+		return false, false, net.ErrClosed
+	}
+}
+
+// writeError makes an error of the connection beneath final.
+func (c *Conn) writeError(err error) error {
+	if err == nil {
+		return nil
+	}
+	c.wmu.Lock()
+	defer c.wmu.Unlock()
+	if c.closing {
+		err = net.ErrClosed
+	}
+	if c.werr == nil {
+		c.werr = err
+	}
+	return c.werr
+}
+
+// appendFrame appends a whole frame to b; a client's is masked with a key of
+// its own, from a cryptographically strong source (RFC 6455, Section 5.3):
+// the runtime's ChaCha8.
+func appendFrame(b []byte, op ws.OpCode, client bool, head, body []byte) []byte {
+	var mask [4]byte
+	if client {
+		key := rand.Uint32() //nolint:gosec // ChaCha8, seeded by the operating system
+		mask = [4]byte{byte(key), byte(key >> 8), byte(key >> 16), byte(key >> 24)}
+	}
+	b = appendHeader(b, op, len(head)+len(body), client, mask)
+	at := len(b)
+	b = append(b, head...)
+	b = append(b, body...)
+	if client {
+		ws.Cipher(b[at:], mask, 0)
+	}
+	return b
+}
