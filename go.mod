@@ -4,13 +4,13 @@ go 1.26.0
 
 require (
 	github.com/gobwas/ws v1.5.0
+	github.com/hashicorp/yamux v0.1.2
 	github.com/pion/transport/v3 v3.1.1
 	golang.org/x/net v0.62.0
 )
 
 require (
 	github.com/gobwas/httphead v0.1.0 // indirect
-	github.com/hashicorp/yamux v0.1.2 // indirect
 	golang.org/x/sys v0.49.0 // indirect
 	golang.org/x/text v0.43.0 // indirect
 	google.golang.org/genproto/googleapis/rpc v0.0.0-20260817212433-ac3dfec99bb1 // indirect
