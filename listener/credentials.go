@@ -1,0 +1,110 @@
+package listener
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"net/url"
+
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
+)
+
+// conn is what Accept returns: a native connection or a stream of a tunnel,
+// with what grpc is to be told of it.
+type conn struct {
+	net.Conn
+
+	auth credentials.AuthInfo
+	addr net.Addr
+}
+
+// RemoteAddr returns the client's address as the port saw it, a *net.TCPAddr
+// for TCP. All streams of one tunnel return the same pointer.
+func (c *conn) RemoteAddr() net.Addr { return c.addr }
+
+// uniqueAddr returns an address equal to a that no other tunnel has, so that
+// it can be the key under which a tunnel's Info is found.
+func uniqueAddr(a net.Addr) net.Addr {
+	switch a := a.(type) {
+	case *net.TCPAddr:
+		unique := *a
+		return &unique
+	case *net.UnixAddr:
+		unique := *a
+		return &unique
+	default:
+		return &otherAddr{a}
+	}
+}
+
+type otherAddr struct{ net.Addr }
+
+// authInfo returns what grpc is to know of the transport's security: a
+// credentials.TLSInfo, or what insecure credentials give where the port, or
+// the hop in front of it, speaks cleartext.
+func authInfo(state *tls.ConnectionState) credentials.AuthInfo {
+	if state == nil {
+		_, info, _ := insecure.NewCredentials().ServerHandshake(nil)
+		return info
+	}
+	return credentials.TLSInfo{
+		State:          *state,
+		SPIFFEID:       spiffeID(state),
+		CommonAuthInfo: credentials.CommonAuthInfo{SecurityLevel: credentials.PrivacyAndIntegrity},
+	}
+}
+
+// spiffeID returns the SPIFFE ID in the client's certificate, as grpc's own
+// TLS credentials do: the only URI of the leaf, of scheme spiffe.
+func spiffeID(state *tls.ConnectionState) *url.URL {
+	if len(state.PeerCertificates) == 0 || len(state.PeerCertificates[0].URIs) != 1 {
+		return nil
+	}
+	if uri := state.PeerCertificates[0].URIs[0]; uri.Scheme == "spiffe" && uri.Host != "" {
+		return uri
+	}
+	return nil
+}
+
+// transportCredentials tells grpc what Accept's connections already are.
+type transportCredentials struct{ secure bool }
+
+// Credentials returns the transport credentials for a grpc.Server that serves
+// the Listener. TLS is done by then; AuthInfo is the credentials.TLSInfo of
+// the outermost TLS for native connections and tunnels alike.
+func (l *Listener) Credentials() credentials.TransportCredentials {
+	return transportCredentials{secure: l.cfg.TLS != nil}
+}
+
+// ServerHandshake implements credentials.TransportCredentials.
+func (transportCredentials) ServerHandshake(c net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	own, ok := c.(*conn)
+	if !ok {
+		return nil, nil, errors.New("listener: these credentials are for connections that this package's Listener accepted")
+	}
+	if own.addr == own.Conn.RemoteAddr() {
+		return own.Conn, own.auth, nil // native: nothing of ours stands between it and grpc
+	}
+	return own, own.auth, nil
+}
+
+// ClientHandshake implements credentials.TransportCredentials.
+func (transportCredentials) ClientHandshake(context.Context, string, net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	return nil, nil, errors.New("listener: these credentials are a server's; a client's are among fallback's DialOptions")
+}
+
+// Info implements credentials.TransportCredentials.
+func (t transportCredentials) Info() credentials.ProtocolInfo {
+	if t.secure {
+		return credentials.ProtocolInfo{SecurityProtocol: "tls"}
+	}
+	return insecure.NewCredentials().Info()
+}
+
+// Clone implements credentials.TransportCredentials.
+func (t transportCredentials) Clone() credentials.TransportCredentials { return t }
+
+// OverrideServerName implements credentials.TransportCredentials.
+func (transportCredentials) OverrideServerName(string) error { return nil }

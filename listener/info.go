@@ -1,0 +1,73 @@
+package listener
+
+import (
+	"context"
+	"net/http"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/peer"
+)
+
+// Info tells how an RPC came.
+type Info struct {
+	Tunnel    bool        // through a tunnel, not natively
+	Principal any         // what Config.Authorize returned for the tunnel
+	Header    http.Header // of the tunnel's upgrade request; not to be changed
+}
+
+type infoKey struct{}
+
+// FromContext returns the Info of the RPC whose handler has ctx. It reports
+// false if the server does not have the Listener's ServerOptions.
+func FromContext(ctx context.Context) (Info, bool) {
+	info, ok := ctx.Value(infoKey{}).(*Info)
+	if !ok {
+		return Info{}, false
+	}
+	return *info, true
+}
+
+// ServerOptions returns the options for a grpc.Server that serves the
+// Listener: Credentials, the interceptors that put Info into the context of
+// each RPC, and buffers that idle connections do not hold. The interceptors
+// are chained ahead of those in later options.
+func (l *Listener) ServerOptions() []grpc.ServerOption {
+	return []grpc.ServerOption{
+		grpc.Creds(l.Credentials()),
+		grpc.ChainUnaryInterceptor(l.unaryInfo),
+		grpc.ChainStreamInterceptor(l.streamInfo),
+		grpc.SharedWriteBuffer(true),
+	}
+}
+
+// native is the Info of every RPC that came natively.
+var native = &Info{} //nolint:gochecknoglobals // never changed
+
+// withInfo puts the Info of the peer's connection into ctx.
+func (l *Listener) withInfo(ctx context.Context) context.Context {
+	info := native
+	if p, ok := peer.FromContext(ctx); ok {
+		if v, ok := l.infos.Load(p.Addr); ok {
+			info = v.(*Info) //nolint:forcetypeassert // nothing else is stored
+		}
+	}
+	return context.WithValue(ctx, infoKey{}, info)
+}
+
+func (l *Listener) unaryInfo(ctx context.Context, req any, _ *grpc.UnaryServerInfo, h grpc.UnaryHandler) (any, error) {
+	return h(l.withInfo(ctx), req)
+}
+
+func (l *Listener) streamInfo(srv any, ss grpc.ServerStream, _ *grpc.StreamServerInfo, h grpc.StreamHandler) error {
+	return h(srv, &infoStream{ServerStream: ss, ctx: l.withInfo(ss.Context())})
+}
+
+// infoStream is a stream whose context has the Info.
+type infoStream struct {
+	grpc.ServerStream
+
+	ctx context.Context //nolint:containedctx // how grpc hands a context on
+}
+
+// Context implements grpc.ServerStream.
+func (s *infoStream) Context() context.Context { return s.ctx }

@@ -1,0 +1,200 @@
+// Package listener is the server's side: one net.Listener for a grpc.Server
+// that hands out native gRPC connections and the streams of tunnels alike.
+//
+// Listen opens a port of its own and tells them apart by ALPN or by the first
+// bytes; New is mounted in an existing HTTP/1.1 server as an http.Handler.
+package listener
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"maps"
+	"net"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"culvert/wsconn"
+)
+
+// Listener is a net.Listener of native connections and tunnel streams, and the
+// http.Handler of the upgrade path. All its methods may be called concurrently.
+type Listener struct {
+	cfg      Config
+	upgrader wsconn.Upgrader
+	port     net.Listener // nil if made by New
+	web      *http.Server // HTTP/1.1 of the port
+	webConns *queue       // its connections
+	conns    chan *conn   // to be accepted
+	closed   chan struct{}
+	infos    sync.Map // net.Addr of a tunnel's connections to its *Info
+
+	mu       sync.Mutex
+	closing  bool
+	carriers map[carrier]struct{}
+	count    int                   // sessions and raw connections, those being upgraded too
+	pending  map[net.Conn]struct{} // not told apart yet
+
+	owned sync.WaitGroup
+}
+
+// Listen announces on the local network address, as net.Listen does, and
+// serves native gRPC and tunnels there. A nil cfg means the defaults, which
+// are cleartext.
+func Listen(network, addr string, cfg *Config) (*Listener, error) {
+	port, err := net.Listen(network, addr)
+	if err != nil {
+		return nil, err
+	}
+	l := New(cfg)
+	l.port = port
+	l.webConns = newQueue(port.Addr())
+	l.web = &http.Server{
+		Handler:           http.HandlerFunc(l.route),
+		ReadHeaderTimeout: l.cfg.HandshakeTimeout,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    l.cfg.MaxHead,
+		TLSNextProto:      map[string]func(*http.Server, *tls.Conn, http.Handler){},
+		ErrorLog:          errorLog(l.cfg.Logger),
+	}
+	l.owned.Add(2)
+	go func() {
+		defer l.owned.Done()
+		_ = l.web.Serve(l.webConns)
+	}()
+	go l.acceptLoop()
+	return l, nil
+}
+
+// New returns a Listener without a port: mount it in an HTTP/1.1 server at the
+// upgrade path. A nil cfg means the defaults.
+func New(cfg *Config) *Listener {
+	full := cfg.withDefaults()
+	return &Listener{
+		cfg: full,
+		upgrader: wsconn.Upgrader{
+			Subprotocols:     []string{ProtocolV1, ProtocolRawV1},
+			CheckOrigin:      full.CheckOrigin,
+			HandshakeTimeout: full.HandshakeTimeout,
+			Config:           full.WebSocket,
+		},
+		conns:    make(chan *conn),
+		closed:   make(chan struct{}),
+		carriers: map[carrier]struct{}{},
+		pending:  map[net.Conn]struct{}{},
+	}
+}
+
+// Accept returns the next native connection or tunnel stream. It is meant for
+// a grpc.Server that has ServerOptions or Credentials; another server gets
+// plain net.Conns, on which TLS is done. After Close it returns net.ErrClosed.
+func (l *Listener) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.conns:
+		return c, nil
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+// Addr returns the address of the port, or a placeholder if there is none.
+func (l *Listener) Addr() net.Addr {
+	if l.port != nil {
+		return l.port.Addr()
+	}
+	return mounted{}
+}
+
+// mounted is the address of a Listener made by New.
+type mounted struct{}
+
+func (mounted) Network() string { return "culvert" }
+func (mounted) String() string  { return "mounted" }
+
+// deliver hands c to Accept, or closes it if nobody will accept any more.
+func (l *Listener) deliver(c *conn) {
+	select {
+	case l.conns <- c:
+	case <-l.closed:
+		_ = c.Close()
+	}
+}
+
+// Close stops the accepting of connections, tunnels and streams. Connections
+// and streams that were handed out go on, as for any net.Listener; a tunnel
+// is closed once its last stream is. Close does not wait for that: see
+// Shutdown.
+func (l *Listener) Close() error {
+	l.mu.Lock()
+	if l.closing {
+		l.mu.Unlock()
+		return nil
+	}
+	l.closing = true
+	close(l.closed)
+	for c := range l.pending {
+		_ = c.Close()
+	}
+	for c := range l.carriers {
+		l.owned.Add(1)
+		go func() {
+			defer l.owned.Done()
+			_ = c.Shutdown(context.Background()) // Shutdown may cut it off
+		}()
+	}
+	l.mu.Unlock()
+	if l.port == nil {
+		return nil
+	}
+	return errors.Join(l.port.Close(), l.webConns.Close())
+}
+
+// Shutdown is Close, and then waits until every tunnel has ended by itself and
+// every HTTP/1.1 request is answered. When ctx ends first, what is left is cut
+// off and ctx's cause returned. Native connections belong to the server that
+// accepted them; call its GracefulStop beside this.
+func (l *Listener) Shutdown(ctx context.Context) error {
+	err := l.Close()
+	stop := context.AfterFunc(ctx, l.cutOff)
+	if l.web != nil {
+		if werr := l.web.Shutdown(ctx); werr != nil && ctx.Err() == nil {
+			err = errors.Join(err, werr)
+		}
+	}
+	l.owned.Wait()
+	if !stop() {
+		return context.Cause(ctx)
+	}
+	return err
+}
+
+// cutOff ends everything at once.
+func (l *Listener) cutOff() {
+	if l.web != nil {
+		_ = l.web.Close()
+	}
+	l.mu.Lock()
+	carriers := slices.Collect(maps.Keys(l.carriers))
+	l.mu.Unlock()
+	for _, c := range carriers {
+		_ = c.Close()
+	}
+}
+
+// own registers a goroutine that Shutdown waits for, unless Close was called.
+func (l *Listener) own() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closing {
+		return false
+	}
+	l.owned.Add(1)
+	return true
+}
+
+var (
+	_ net.Listener = (*Listener)(nil)
+	_ http.Handler = (*Listener)(nil)
+)

@@ -1,0 +1,212 @@
+package listener
+
+import (
+	"context"
+	"errors"
+	"mime"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+
+	"google.golang.org/grpc/credentials"
+
+	"culvert/mux"
+	"culvert/wsconn"
+)
+
+// route is the HTTP/1.1 side of the port.
+func (l *Listener) route(w http.ResponseWriter, r *http.Request) {
+	switch {
+	case r.URL.Path == l.cfg.Path:
+		l.ServeHTTP(w, r)
+	case isGRPC(r):
+		l.refuseDowngraded(w)
+	default:
+		l.cfg.Handler.ServeHTTP(w, r)
+	}
+}
+
+// ServeHTTP makes an upgrade request a tunnel, whose streams Accept returns. A
+// request that is none is refused with the status that says why.
+func (l *Listener) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if isGRPC(r) {
+		l.refuseDowngraded(w)
+		return
+	}
+	subprotocol, refusal := l.upgrader.Check(r)
+	if refusal != nil {
+		l.cfg.Logger.Info("listener: refused an upgrade", "remote", r.RemoteAddr, "err", refusal)
+		refusal.Answer(w)
+		return
+	}
+	info := &Info{Tunnel: true, Header: r.Header.Clone()}
+	if l.cfg.Authorize != nil {
+		var err error
+		if info.Principal, err = l.cfg.Authorize(r); err != nil {
+			l.cfg.Logger.Info("listener: not authorized", "remote", r.RemoteAddr, "err", err)
+			answer(w, err)
+			return
+		}
+	}
+	if !l.reserve() {
+		answer(w, &RefusedError{http.StatusServiceUnavailable, http.Header{"Retry-After": {"5"}},
+			"no more tunnels are taken at the moment"})
+		return
+	}
+	c, err := l.upgrader.Upgrade(w, r)
+	if err != nil {
+		l.release()
+		l.cfg.Logger.Info("listener: upgrade failed", "remote", r.RemoteAddr, "err", err)
+		return
+	}
+	t := &tunnel{listener: l, info: info, auth: authInfo(r.TLS), addr: uniqueAddr(c.RemoteAddr())}
+	l.infos.Store(t.addr, info)
+	go func() {
+		defer l.release()
+		defer l.infos.Delete(t.addr)
+		if subprotocol == ProtocolRawV1 {
+			t.serveRaw(c)
+			return
+		}
+		t.serve(c)
+	}()
+}
+
+// reserve counts a tunnel, and the goroutine that will serve it, unless there
+// are too many or the Listener is closed.
+func (l *Listener) reserve() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closing || l.count >= l.cfg.MaxSessions {
+		return false
+	}
+	l.count++
+	l.owned.Add(1)
+	return true
+}
+
+func (l *Listener) release() {
+	l.mu.Lock()
+	l.count--
+	l.mu.Unlock()
+	l.owned.Done()
+}
+
+// answer refuses a request with the status that err picks.
+func answer(w http.ResponseWriter, err error) {
+	refused := &RefusedError{StatusCode: http.StatusForbidden}
+	errors.As(err, &refused)
+	h := w.Header()
+	for key, values := range refused.Header {
+		h[key] = values
+	}
+	h.Set("Connection", "close")
+	http.Error(w, refused.Error(), refused.StatusCode)
+}
+
+// isGRPC reports whether r is a gRPC call that some hop turned into HTTP/1.1.
+func isGRPC(r *http.Request) bool {
+	mediaType, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	return mediaType == "application/grpc" || strings.HasPrefix(mediaType, "application/grpc+")
+}
+
+// refuseDowngraded answers a gRPC call that came over HTTP/1.1: the way is not
+// HTTP/2 from end to end, and the tunnel is where to go. The body is not read,
+// and the connection closed, since hops hold a call whose body goes on.
+func (l *Listener) refuseDowngraded(w http.ResponseWriter) {
+	h := w.Header()
+	h.Set("Culvert-Tunnel", l.cfg.Path)
+	h.Set("Upgrade", "websocket")
+	h.Set("Connection", "Upgrade, close")
+	http.Error(w, "a hop in front turned this gRPC call into HTTP/1.1; use the tunnel at "+l.cfg.Path,
+		http.StatusUpgradeRequired)
+}
+
+// tunnel is one WebSocket of a client.
+type tunnel struct {
+	listener *Listener
+	info     *Info
+	auth     credentials.AuthInfo
+	addr     net.Addr // the client's, and the key of info
+}
+
+// serve makes c a session and delivers its streams until it ends.
+func (t *tunnel) serve(c *wsconn.Conn) {
+	l := t.listener
+	s, err := mux.Server(c, l.cfg.Mux)
+	if err != nil {
+		l.cfg.Logger.Error("listener: no session", "err", err)
+		_ = c.CloseWith(wsconn.CloseInternalError, "")
+		return
+	}
+	l.track(s)
+	defer l.untrack(s)
+	l.cfg.Logger.Debug("listener: tunnel opened", "remote", t.addr)
+	for {
+		st, err := s.Accept()
+		if err != nil {
+			break
+		}
+		l.deliver(&conn{Conn: st, auth: t.auth, addr: t.addr})
+	}
+	_ = s.Close()
+	l.cfg.Logger.Debug("listener: tunnel ended", "remote", t.addr, "err", s.Err())
+}
+
+// serveRaw delivers c as one connection and waits for its end.
+func (t *tunnel) serveRaw(c *wsconn.Conn) {
+	raw := &rawConn{Conn: c, done: make(chan struct{})}
+	t.listener.track(raw)
+	defer t.listener.untrack(raw)
+	t.listener.deliver(&conn{Conn: raw, auth: t.auth, addr: t.addr})
+	<-raw.done
+}
+
+// rawConn is a WebSocket that is one connection.
+type rawConn struct {
+	*wsconn.Conn
+
+	once sync.Once
+	done chan struct{} // closed by Close
+}
+
+// Close implements net.Conn.
+func (r *rawConn) Close() error {
+	err := r.Conn.Close()
+	r.once.Do(func() { close(r.done) })
+	return err
+}
+
+// Shutdown waits until whoever accepted the connection closes it.
+func (r *rawConn) Shutdown(ctx context.Context) error {
+	select {
+	case <-r.done:
+		return nil
+	case <-ctx.Done():
+		return r.Close()
+	}
+}
+
+// carrier is what Close and Shutdown have to do with a tunnel.
+type carrier interface {
+	Shutdown(ctx context.Context) error
+	Close() error
+}
+
+// track registers c for Close, which may have been called already.
+func (l *Listener) track(c carrier) {
+	l.mu.Lock()
+	l.carriers[c] = struct{}{}
+	closing := l.closing
+	l.mu.Unlock()
+	if closing {
+		_ = c.Close()
+	}
+}
+
+func (l *Listener) untrack(c carrier) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.carriers, c)
+}
