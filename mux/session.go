@@ -29,9 +29,9 @@ type Session struct {
 
 	accepted chan *stream
 	done     chan struct{} // closed when the session has ended
-	err      error         // why; read after done
 
 	mu       sync.Mutex
+	err      error         // why the session ended; does not change after done
 	open     int           // streams that are not closed by this side
 	inbound  int           // those among them that the peer opened
 	idle     chan struct{} // closed when open falls to 0; nil if nobody waits
@@ -101,8 +101,7 @@ func (s *Session) acceptLoop() {
 // end records why the session is over and wakes who waits for it.
 func (s *Session) end(yamuxErr error) {
 	s.mu.Lock()
-	s.err = net.ErrClosed
-	if !s.closing {
+	if s.err == nil {
 		s.err = s.carrier.cause(yamuxErr)
 	}
 	s.mu.Unlock()
@@ -259,9 +258,16 @@ func (s *Session) waitIdle(ctx context.Context) error {
 // Close ends the session and the connection beneath at once. Calls in flight,
 // of the session and of its streams, return net.ErrClosed. It is idempotent
 // and waits for the session's goroutines.
-func (s *Session) Close() error {
+func (s *Session) Close() error { return s.CloseWithError(net.ErrClosed) }
+
+// CloseWithError is Close, with another error than net.ErrClosed for Err and
+// for the calls in flight.
+func (s *Session) CloseWithError(cause error) error {
 	s.mu.Lock()
 	s.closing = true
+	if s.err == nil {
+		s.err = cause
+	}
 	s.mu.Unlock()
 	err := s.y.Close()
 	_ = s.carrier.Close() // yamux does not, if the session had ended by itself

@@ -1,0 +1,221 @@
+// Package fallback is the client's side: a dialer for grpc.NewClient that
+// reaches a server natively, over HTTP/2, or through a tunnel, a WebSocket
+// over HTTP/1.1 that carries gRPC's own frames.
+package fallback
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+
+	"culvert/mux"
+	"culvert/wsconn"
+)
+
+// Mode says which way a Dialer goes.
+type Mode int
+
+// The ways. The environment variable CULVERT_MODE, set to auto, native or
+// websocket, overrides Dialer.Mode.
+const (
+	Auto      Mode = iota // native where HTTP/2 passes, else the tunnel
+	Native                // native alone
+	WebSocket             // the tunnel alone
+)
+
+// Defaults of Dialer.
+const (
+	defaultPath             = "/culvert"
+	defaultHandshakeTimeout = 10 * time.Second
+	defaultFirstByteTimeout = 5 * time.Second
+	defaultIdleTimeout      = 5 * time.Minute
+	subprotocol             = "culvert.v1"
+)
+
+// Dialer connects gRPC clients. The zero value is ready to use: TLS with the
+// system's roots, mode Auto. A Dialer may be used concurrently, by any number
+// of ClientConns, which share one tunnel per target; its fields must not be
+// changed once it is in use, and it must not be copied.
+type Dialer struct {
+	// Mode is the way. The zero value is Auto.
+	Mode Mode
+
+	// TLS configures the outer TLS of both ways; NextProtos is replaced.
+	// An empty ServerName becomes the target's host. Nil means the
+	// defaults.
+	TLS *tls.Config
+
+	// Insecure makes both ways cleartext: h2c and ws://.
+	Insecure bool
+
+	// Path of the upgrade request. "" means "/culvert".
+	Path string
+
+	// Header returns credentials and other headers for the upgrade request.
+	// It is called for each WebSocket that is dialled. Nil means none.
+	Header func(context.Context) (http.Header, error)
+
+	// Proxy returns the proxy to a target, nil for none. Nil means
+	// http.ProxyFromEnvironment.
+	Proxy func(*http.Request) (*url.URL, error)
+
+	// MaxAttempts is how many ambiguous failures of native gRPC come before
+	// the tunnel is tried. 0 means 10. Only Auto uses it.
+	MaxAttempts int
+
+	// HandshakeTimeout bounds one dial: TCP, CONNECT, TLS and upgrade. 0
+	// means 10 s.
+	HandshakeTimeout time.Duration
+
+	// FirstByteTimeout bounds how long after the upgrade the server's first
+	// frame may take: there are proxies that relay a 101 and then nothing.
+	// 0 means 5 s.
+	FirstByteTimeout time.Duration
+
+	// IdleTimeout is how long a tunnel without streams is kept. 0 means
+	// 5 min; a negative value keeps it until Close.
+	IdleTimeout time.Duration
+
+	// WebSocket and Mux configure the layers of the tunnel.
+	WebSocket *wsconn.Config
+	Mux       *mux.Config
+
+	// Logger tells of tunnels that come and go. Nil means silence.
+	Logger *slog.Logger
+
+	mu      sync.Mutex
+	closed  bool
+	targets map[string]*target
+	owned   sync.WaitGroup
+}
+
+// errClosed is returned once Close was called.
+var errClosed = fmt.Errorf("fallback: the Dialer is closed: %w", net.ErrClosed)
+
+// DialContext returns a connection to addr, a host:port, for gRPC to speak
+// HTTP/2 on: a native one, on which TLS is done, or a stream of the tunnel.
+// ctx bounds the dial alone. It fits grpc.WithContextDialer, but needs the
+// other DialOptions beside it.
+func (d *Dialer) DialContext(ctx context.Context, addr string) (net.Conn, error) {
+	name := targetName(ctx, addr)
+	mode, err := d.mode()
+	if err != nil {
+		return nil, err
+	}
+	switch mode {
+	case Native:
+		return d.dialNative(ctx, name, addr)
+	case WebSocket:
+		return d.dialTunnel(ctx, name)
+	default:
+		return d.dialAuto(ctx, name, addr)
+	}
+}
+
+// dialTunnel opens a stream of the tunnel to name, and a new tunnel when the
+// one that there is takes no more streams.
+func (d *Dialer) dialTunnel(ctx context.Context, name string) (net.Conn, error) {
+	t, err := d.target(name)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		l, err := t.link(ctx, nil)
+		if err != nil {
+			return nil, err
+		}
+		c, err := l.open(ctx)
+		if err == nil {
+			return c, nil
+		}
+		if ctx.Err() != nil {
+			return nil, fmt.Errorf("fallback: tunnel to %s: %w", name, err)
+		}
+		t.drop(l, err)
+	}
+}
+
+// Session returns the tunnel to addr, for serving gRPC back over it: the
+// server opens streams that the Session accepts. The tunnel is shared with the
+// ClientConns of this Dialer; it stays until the Session or the Dialer is
+// closed.
+func (d *Dialer) Session(ctx context.Context, addr string) (*mux.Session, error) {
+	t, err := d.target(targetName(ctx, addr))
+	if err != nil {
+		return nil, err
+	}
+	l, err := t.link(ctx, nil)
+	if err != nil {
+		return nil, err
+	}
+	l.pin()
+	return l.session, nil
+}
+
+// Close closes the tunnels and waits for them. Native connections belong to
+// the ClientConns that dialled them. Later dials return net.ErrClosed.
+func (d *Dialer) Close() error {
+	d.mu.Lock()
+	d.closed = true
+	targets := d.targets
+	d.targets = nil
+	d.mu.Unlock()
+	var errs []error
+	for _, t := range targets {
+		errs = append(errs, t.close())
+	}
+	d.owned.Wait()
+	return errors.Join(errs...)
+}
+
+// target returns the state of one host:port.
+func (d *Dialer) target(name string) (*target, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return nil, errClosed
+	}
+	t := d.targets[name]
+	if t == nil {
+		if d.targets == nil {
+			d.targets = map[string]*target{}
+		}
+		t = &target{dialer: d, name: name}
+		d.targets[name] = t
+	}
+	return t, nil
+}
+
+// own registers a goroutine that Close waits for.
+func (d *Dialer) own() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return false
+	}
+	d.owned.Add(1)
+	return true
+}
+
+// logger returns where to log.
+func (d *Dialer) logger() *slog.Logger {
+	if d.Logger == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return d.Logger
+}
+
+// orDefault returns v, or fallback if v is zero.
+func orDefault(v, fallback time.Duration) time.Duration {
+	if v == 0 {
+		return fallback
+	}
+	return v
+}

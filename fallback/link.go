@@ -1,0 +1,137 @@
+package fallback
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc/credentials"
+
+	"culvert/mux"
+)
+
+// link is one WebSocket with its session.
+type link struct {
+	target  *target
+	session *mux.Session
+	auth    credentials.AuthInfo
+
+	mu      sync.Mutex
+	streams int  // open ones
+	pinned  bool // somebody has the Session
+	retired bool // takes no more streams
+	idle    *time.Timer
+}
+
+// newLink takes over a session, watches over it, and checks that frames pass.
+func newLink(t *target, s *mux.Session, outer net.Conn) *link {
+	l := &link{target: t, session: s, auth: authInfo(outer)}
+	for _, watch := range []func(){l.awaitEnd, l.prove} {
+		if t.dialer.own() {
+			go func() {
+				defer t.dialer.owned.Done()
+				watch()
+			}()
+		}
+	}
+	return l
+}
+
+// awaitEnd stops the use of a session that has ended.
+func (l *link) awaitEnd() {
+	<-l.session.Done()
+	err := l.session.Err()
+	l.target.drop(l, fmt.Errorf("the tunnel was lost: %w", err))
+	_ = l.session.Close()
+	if !errors.Is(err, net.ErrClosed) {
+		l.target.dialer.logger().Info("fallback: tunnel lost", "target", l.target.name, "err", err)
+	}
+}
+
+// prove pings the server. A tunnel on which nothing comes back is closed: a
+// proxy relayed the 101 and no frames.
+func (l *link) prove() {
+	timeout := orDefault(l.target.dialer.FirstByteTimeout, defaultFirstByteTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	_, err := l.session.Ping(ctx)
+	switch {
+	case err == nil:
+		l.target.proven(l)
+	case ctx.Err() != nil:
+		l.session.CloseWithError(fmt.Errorf(
+			"the upgrade was answered with 101, but no frame came within %v: a proxy on the way does not relay WebSockets", timeout))
+	}
+}
+
+// open opens a stream.
+func (l *link) open(ctx context.Context) (net.Conn, error) {
+	l.mu.Lock()
+	if l.retired {
+		l.mu.Unlock()
+		return nil, mux.ErrGoAway
+	}
+	l.streams++
+	l.mu.Unlock()
+	c, err := l.session.Open(ctx)
+	if err != nil {
+		l.release()
+		return nil, err
+	}
+	return &conn{Conn: c, auth: l.auth, onClose: sync.OnceFunc(l.release)}, nil
+}
+
+// release ends a stream. The last one starts the clock.
+func (l *link) release() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.streams--
+	timeout := orDefault(l.target.dialer.IdleTimeout, defaultIdleTimeout)
+	switch {
+	case l.streams > 0 || l.pinned || timeout < 0:
+	case l.idle == nil:
+		l.idle = time.AfterFunc(timeout, l.onIdle)
+	default:
+		l.idle.Reset(timeout)
+	}
+}
+
+// onIdle closes a tunnel that nobody uses.
+func (l *link) onIdle() {
+	l.mu.Lock()
+	unused := l.streams == 0 && !l.pinned
+	l.retired = l.retired || unused
+	l.mu.Unlock()
+	if unused && l.target.dialer.own() {
+		defer l.target.dialer.owned.Done()
+		l.target.forget(l)
+		_ = l.session.Close()
+	}
+}
+
+// retire lets the session end with its last stream.
+func (l *link) retire() {
+	l.mu.Lock()
+	already := l.retired
+	l.retired = true
+	l.mu.Unlock()
+	if already || !l.target.dialer.own() {
+		return
+	}
+	go func() {
+		defer l.target.dialer.owned.Done()
+		ctx, cancel := context.WithCancel(context.Background())
+		defer cancel()
+		_ = l.session.Shutdown(ctx) // Close of the session or the Dialer cuts it short
+	}()
+}
+
+// pin keeps the tunnel open without streams.
+func (l *link) pin() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.pinned = true
+}

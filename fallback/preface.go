@@ -1,0 +1,92 @@
+package fallback
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"time"
+)
+
+// What a client of HTTP/2 sends first (RFC 9113, Section 3.4): the preface and
+// a SETTINGS frame, here an empty one.
+const (
+	preface       = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+	emptySettings = "\x00\x00\x00\x04\x00\x00\x00\x00\x00"
+	frameHeader   = 9
+	typeSettings  = 4
+)
+
+// prefaceTimeout bounds the wait for the server's first frame.
+const prefaceTimeout = 2 * time.Second
+
+// autoCleartext finds out whether c speaks HTTP/2, which cleartext does not
+// negotiate, and goes through the tunnel if it does not.
+func (d *Dialer) autoCleartext(ctx context.Context, name string, c net.Conn) (net.Conn, error) {
+	h2, err := greet(ctx, c)
+	if err == nil {
+		return d.native(name, h2)
+	}
+	_ = c.Close()
+	d.logger().Debug("fallback: no native gRPC", "target", name, "err", err)
+	return d.dialTunnel(ctx, name)
+}
+
+// greet sends the preface ahead of gRPC and reads the header of the first
+// frame that comes back. If it is SETTINGS, HTTP/2 is real at this hop, and the
+// connection that greet returns drops the preface that gRPC will write itself.
+func greet(ctx context.Context, c net.Conn) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, prefaceTimeout)
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Unix(1, 0)) })
+	var head [frameHeader]byte
+	_, err := io.WriteString(c, preface+emptySettings)
+	if err == nil {
+		_, err = io.ReadFull(c, head[:])
+	}
+	if !stop() {
+		return nil, fmt.Errorf("no HTTP/2 frame came: %w", context.Cause(ctx))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("no HTTP/2 frame came: %w", err)
+	}
+	if head[3] != typeSettings {
+		return nil, fmt.Errorf("not HTTP/2: the answer begins with %q", head[:])
+	}
+	return &greeted{Conn: c, head: head[:], skip: len(preface)}, nil
+}
+
+// greeted is an HTTP/2 connection whose preface was sent and of whose first
+// frame the header was read.
+type greeted struct {
+	net.Conn
+
+	head []byte // to be read yet, by the one reader
+
+	mu   sync.Mutex
+	skip int // bytes of the preface that gRPC is yet to write
+}
+
+// Read returns the frame header first.
+func (g *greeted) Read(p []byte) (int, error) {
+	if len(g.head) == 0 {
+		return g.Conn.Read(p)
+	}
+	n := copy(p, g.head)
+	g.head = g.head[n:]
+	return n, nil
+}
+
+// Write drops the preface.
+func (g *greeted) Write(p []byte) (int, error) {
+	g.mu.Lock()
+	dropped := min(g.skip, len(p))
+	g.skip -= dropped
+	g.mu.Unlock()
+	if dropped == len(p) {
+		return dropped, nil
+	}
+	n, err := g.Conn.Write(p[dropped:])
+	return dropped + n, err
+}

@@ -1,0 +1,243 @@
+package fallback
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"sync"
+	"time"
+
+	"culvert/mux"
+	"culvert/wsconn"
+)
+
+// Pauses before a tunnel is dialled again: a random time up to baseDelay,
+// doubled with each failure, up to maxDelay ("full jitter").
+const (
+	baseDelay = 500 * time.Millisecond
+	maxDelay  = 10 * time.Second
+)
+
+// target is one server, and the tunnel to it that all ClientConns share.
+type target struct {
+	dialer *Dialer
+	name   string // host:port
+
+	mu       sync.Mutex
+	current  *link
+	dialling *dial
+	failures int   // in a row, a lost tunnel counting as one
+	lastErr  error // the latest of them
+	way      Way
+	reason   string
+	since    time.Time
+	closed   bool
+}
+
+// dial is a tunnel being dialled, for all who wait for it.
+type dial struct {
+	cancel context.CancelFunc
+	done   chan struct{}
+	link   *link
+	err    error
+}
+
+// link returns the tunnel, dialling it if there is none: one dial for all who
+// ask at the same time, which goes on when one of them gives up. established,
+// if not nil, is a connection to the server on which the upgrade may be asked
+// for; link owns it.
+func (t *target) link(ctx context.Context, established net.Conn) (*link, error) {
+	t.mu.Lock()
+	if t.closed || t.current != nil || t.dialling != nil {
+		if established != nil {
+			_ = established.Close()
+		}
+	}
+	if t.closed {
+		t.mu.Unlock()
+		return nil, errClosed
+	}
+	if l := t.current; l != nil {
+		t.mu.Unlock()
+		return l, nil
+	}
+	d := t.dialling
+	if d == nil {
+		d = t.start(ctx, established)
+	}
+	t.mu.Unlock()
+
+	select {
+	case <-d.done:
+		return d.link, d.err
+	case <-ctx.Done():
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		return nil, fmt.Errorf("fallback: tunnel to %s: %w", t.name, errors.Join(context.Cause(ctx), t.lastErr))
+	}
+}
+
+// start begins to dial; t.mu is held.
+func (t *target) start(ctx context.Context, established net.Conn) *dial {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	d := &dial{cancel: cancel, done: make(chan struct{})}
+	if !t.dialer.own() {
+		cancel()
+		d.err = errClosed
+		close(d.done)
+		return d
+	}
+	t.dialling = d
+	pause := t.pause()
+	if established != nil {
+		pause = 0
+	}
+	go func() {
+		defer t.dialer.owned.Done()
+		defer cancel()
+		if d.err = sleep(ctx, pause); d.err == nil {
+			d.link, d.err = t.dialer.dialLink(ctx, t, established)
+		}
+		t.finish(d)
+	}()
+	return d
+}
+
+// finish records how a dial ended.
+func (t *target) finish(d *dial) {
+	t.mu.Lock()
+	t.dialling = nil
+	switch {
+	case d.err != nil:
+		t.failures++
+		t.lastErr = d.err
+	case t.closed:
+		_ = d.link.session.Close()
+		d.link, d.err = nil, errClosed
+	default:
+		t.current = d.link
+		t.setWay(Tunnel, "dialled")
+	}
+	t.mu.Unlock()
+	close(d.done)
+}
+
+// setWay notes which way is used from now on; t.mu is held.
+func (t *target) setWay(way Way, reason string) {
+	if t.way != way {
+		t.dialer.logger().Info("fallback: way chosen", "target", t.name, "way", way, "reason", reason)
+		t.since = time.Now()
+	}
+	t.way, t.reason = way, reason
+}
+
+// pause returns how long to wait before the next dial; t.mu is held.
+func (t *target) pause() time.Duration {
+	if t.failures == 0 {
+		return 0
+	}
+	limit := min(baseDelay<<min(t.failures-1, 10), maxDelay)
+	return rand.N(limit) //nolint:gosec // jitter
+}
+
+// sleep waits for d or until ctx ends.
+func sleep(ctx context.Context, d time.Duration) error {
+	if d == 0 {
+		return nil
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// drop stops the use of l for new streams, because of err. What runs on it
+// goes on.
+func (t *target) drop(l *link, err error) {
+	t.mu.Lock()
+	if t.current == l {
+		t.current = nil
+		t.failures++
+		t.lastErr = err
+	}
+	t.mu.Unlock()
+	l.retire()
+}
+
+// proven notes that the tunnel l works.
+func (t *target) proven(l *link) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.current == l || t.dialling != nil {
+		t.failures = 0
+		t.lastErr = nil
+	}
+}
+
+// close ends the tunnel and every dial in progress.
+func (t *target) close() error {
+	t.mu.Lock()
+	t.closed = true
+	l, d := t.current, t.dialling
+	t.current = nil
+	t.mu.Unlock()
+	if d != nil {
+		d.cancel()
+		<-d.done
+	}
+	if l != nil {
+		return l.session.Close()
+	}
+	return nil
+}
+
+// dialLink dials a WebSocket and makes it a tunnel.
+func (d *Dialer) dialLink(ctx context.Context, t *target, established net.Conn) (*link, error) {
+	header, err := d.header(ctx)
+	if err != nil {
+		if established != nil {
+			_ = established.Close()
+		}
+		return nil, fmt.Errorf("fallback: header for the upgrade: %w", err)
+	}
+	wd := d.webSocketDialer()
+	wd.Header = header
+	url := d.url(t.name)
+	var ws *wsconn.Conn
+	if established != nil {
+		ws, err = wd.Handshake(ctx, established, url)
+	} else {
+		ws, err = wd.Dial(ctx, url)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("fallback: tunnel to %s: %w", t.name, err)
+	}
+	s, err := mux.Client(ws, d.Mux)
+	if err != nil {
+		_ = ws.Close()
+		return nil, fmt.Errorf("fallback: tunnel to %s: %w", t.name, err)
+	}
+	return newLink(t, s, ws.NetConn()), nil
+}
+
+// inTunnel reports whether there is a tunnel, or about to be one.
+func (t *target) inTunnel() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.current != nil || t.dialling != nil
+}
+
+// forget stops the use of l, which nobody uses.
+func (t *target) forget(l *link) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.current == l {
+		t.current = nil
+	}
+}
