@@ -1,19 +1,22 @@
-// Package mux makes one net.Conn many, in both directions, by yamux. It knows
-// nothing of what carries the connection: any net.Conn will do, and both ends
-// must use it. Beyond yamux itself it bounds what a peer can make it hold,
-// shuts down gracefully, and its streams keep the promises of net.Conn.
+// Package mux makes one net.Conn many, in both directions. The wire format is
+// yamux, and either end may be github.com/hashicorp/yamux. It knows nothing of
+// what carries the connection: any net.Conn will do.
+//
+// Nothing stands between a stream and the connection beneath that costs a
+// switch of goroutines: Write sends its frame itself, and a stream that waits
+// for data reads the connection for all of them, into its caller's buffer
+// (see receive.go). What a peer can make a session hold is bounded, and
+// streams keep the promises of net.Conn.
 package mux
 
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
-
-	"github.com/hashicorp/yamux"
 )
 
 // ErrGoAway is returned by Open when the peer takes no more streams, since it
@@ -23,35 +26,47 @@ var ErrGoAway = errors.New("mux: the peer takes no more streams")
 // Session is one connection that carries many streams. Either side opens them.
 // It is a net.Listener. All its methods may be called concurrently.
 type Session struct {
-	y       *yamux.Session
 	carrier *carrier
 	cfg     Config
 
 	accepted chan *stream
 	done     chan struct{} // closed when the session has ended
 
+	wtoken chan struct{} // holds one token: the right to write a frame
+	head   []byte        // scratch of the writer, which holds the token
+
+	receiver
+
 	mu       sync.Mutex
-	err      error         // why the session ended; does not change after done
-	open     int           // streams that are not closed by this side
-	inbound  int           // those among them that the peer opened
-	idle     chan struct{} // closed when open falls to 0; nil if nobody waits
-	closing  bool          // Close was called
-	draining bool          // Shutdown was called
+	err      error              // why the session ended; does not change after done
+	streams  map[uint32]*stream // that either side has not closed
+	nextID   uint32             // of the next stream that this side opens
+	inbound  int                // streams that the peer opened
+	open     int                // streams that this side has not closed
+	idle     chan struct{}      // closed when open falls to 0; nil if nobody waits
+	local    bool               // this side takes and opens no more streams
+	remote   bool               // nor does the peer
+	pings    map[uint32]chan struct{}
+	nextPing uint32
+
+	cmu      sync.Mutex
+	control  []byte      // frames to be sent ahead of the next data
+	owed     atomic.Bool // control is not empty
+	flushing bool        // flushControl is running
+	closing  bool        // no more goroutines may be started
 
 	owned sync.WaitGroup // goroutines that Close waits for
 }
 
 // Client makes c a session in the client's role. The roles differ in nothing
 // but the numbers of the streams that they open; the two ends must have
-// different ones. The Session owns c from here on.
-func Client(c net.Conn, cfg *Config) (*Session, error) { return newSession(c, cfg, yamux.Client) }
+// different ones. The Session owns c from here on, unless there is an error.
+func Client(c net.Conn, cfg *Config) (*Session, error) { return newSession(c, cfg, 1) }
 
 // Server is Client for the other end.
-func Server(c net.Conn, cfg *Config) (*Session, error) { return newSession(c, cfg, yamux.Server) }
+func Server(c net.Conn, cfg *Config) (*Session, error) { return newSession(c, cfg, 2) }
 
-type newYamux func(io.ReadWriteCloser, *yamux.Config) (*yamux.Session, error)
-
-func newSession(c net.Conn, cfg *Config, start newYamux) (*Session, error) {
+func newSession(c net.Conn, cfg *Config, firstID uint32) (*Session, error) {
 	full, err := cfg.withDefaults()
 	if err != nil {
 		return nil, err
@@ -61,148 +76,41 @@ func newSession(c net.Conn, cfg *Config, start newYamux) (*Session, error) {
 		cfg:      full,
 		accepted: make(chan *stream, full.AcceptBacklog),
 		done:     make(chan struct{}),
+		wtoken:   make(chan struct{}, 1),
+		streams:  map[uint32]*stream{},
+		nextID:   firstID,
+		pings:    map[uint32]chan struct{}{},
 	}
-	if s.y, err = start(s.carrier, full.yamux()); err != nil {
-		return nil, fmt.Errorf("mux: %w", err)
-	}
-	s.owned.Add(1)
-	go s.acceptLoop()
+	s.wtoken <- struct{}{}
+	s.startReceiving()
 	return s, nil
 }
 
-// acceptLoop takes every stream that the peer opens at once, since yamux ends
-// streams that wait too long, and refuses those above the limits.
-func (s *Session) acceptLoop() {
-	defer s.owned.Done()
-	for {
-		y, err := s.y.AcceptStream()
-		if err != nil {
-			if !s.y.IsClosed() {
-				continue // the one stream is gone, not the session
-			}
-			s.end(err)
-			return
-		}
-		st := &stream{session: s, y: y, inbound: true, closed: make(chan struct{})}
-		if !s.admit(st) {
-			s.cfg.Logger.Warn("mux: refused a stream", "remote", s.RemoteAddr(), "limit", s.cfg.MaxStreams)
-			_ = st.Close()
-			continue
-		}
-		select {
-		case s.accepted <- st:
-		default:
-			s.cfg.Logger.Warn("mux: refused a stream, too many wait for Accept", "remote", s.RemoteAddr())
-			_ = st.Close()
-		}
-	}
-}
-
-// end records why the session is over and wakes who waits for it.
-func (s *Session) end(yamuxErr error) {
-	s.mu.Lock()
-	if s.err == nil {
-		s.err = s.carrier.cause(yamuxErr)
-	}
-	s.mu.Unlock()
-	close(s.done)
-}
-
-// admit counts a stream that is to be handed out. It reports false if it is
-// one too many; it is counted even so, until it is closed.
-func (s *Session) admit(st *stream) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.open++
-	if st.inbound {
-		s.inbound++
-	}
-	return !st.inbound || s.inbound <= s.cfg.MaxStreams
-}
-
-// release uncounts a stream.
-func (s *Session) release(st *stream) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.open--
-	if st.inbound {
-		s.inbound--
-	}
-	if s.open == 0 && s.idle != nil {
-		close(s.idle)
-		s.idle = nil
-	}
-}
-
-// own registers a goroutine that Close waits for, unless the session is closed.
-func (s *Session) own() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closing {
-		return false
-	}
-	s.owned.Add(1)
-	return true
-}
-
 // Open opens a stream. It costs no round trip: a peer that refuses the stream
-// closes it. ctx bounds the call alone. The error is ErrGoAway if the peer is
-// shutting down, and otherwise why the session ended.
+// resets it. The error is ErrGoAway if the peer is shutting down, and
+// otherwise why the session ended. It does not block; ctx is looked at once.
 func (s *Session) Open(ctx context.Context) (net.Conn, error) {
-	s.mu.Lock()
-	draining := s.draining
-	s.mu.Unlock()
-	if draining {
-		return nil, net.ErrClosed
-	}
-	y, err := await(ctx, s, s.y.OpenStream, func(y *yamux.Stream) { _ = y.Close() })
-	if err != nil {
-		return nil, err
-	}
-	st := &stream{session: s, y: y, closed: make(chan struct{})}
-	s.admit(st)
-	return st, nil
-}
-
-// Ping measures the round-trip time to the peer's session, behind the data
-// that is on its way already. ctx bounds the call.
-func (s *Session) Ping(ctx context.Context) (time.Duration, error) {
-	return await(ctx, s, s.y.Ping, nil)
-}
-
-// await runs a call of yamux that takes no ctx, from a goroutine that is left
-// behind when ctx ends; discard then gets its result.
-func await[T any](ctx context.Context, s *Session, call func() (T, error), discard func(T)) (T, error) {
-	var zero T
 	if err := ctx.Err(); err != nil {
-		return zero, err
+		return nil, context.Cause(ctx)
 	}
-	if !s.own() {
-		return zero, net.ErrClosed
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.err != nil:
+		return nil, s.err
+	case s.remote:
+		return nil, ErrGoAway
+	case s.local:
+		return nil, net.ErrClosed
+	case s.nextID > 1<<32-3:
+		return nil, ErrGoAway // numbers are used up: a new session has new ones
 	}
-	type result struct {
-		v   T
-		err error
-	}
-	done, left := make(chan result), make(chan struct{})
-	go func() {
-		defer s.owned.Done()
-		v, err := call()
-		select {
-		case done <- result{v, err}:
-		case <-left:
-			if err == nil && discard != nil {
-				discard(v)
-			}
-		}
-	}()
-	select {
-	case r := <-done:
-		return r.v, s.mapError(r.err)
-	case <-ctx.Done():
-		close(left)
-		return zero, context.Cause(ctx)
-	}
+	st := newStream(s, s.nextID, false)
+	s.nextID += 2
+	s.streams[st.id] = st
+	s.open++
+	s.queue(header{typeWindow, flagSYN, st.id, st.grant()})
+	return st, nil
 }
 
 // Accept returns the next stream that the peer opened. It returns
@@ -217,42 +125,74 @@ func (s *Session) Accept() (net.Conn, error) {
 	}
 }
 
+// Ping measures the round-trip time to the peer's session, behind the data
+// that is on its way already. ctx bounds the call.
+func (s *Session) Ping(ctx context.Context) (time.Duration, error) {
+	answered := make(chan struct{})
+	s.mu.Lock()
+	id := s.nextPing
+	s.nextPing++
+	s.pings[id] = answered
+	s.mu.Unlock()
+	defer func() {
+		s.mu.Lock()
+		delete(s.pings, id)
+		s.mu.Unlock()
+	}()
+	start := time.Now()
+	s.queue(header{typePing, flagSYN, 0, id})
+	select {
+	case <-answered:
+		return time.Since(start), nil
+	case <-s.done:
+		return 0, s.err
+	case <-ctx.Done():
+		return 0, context.Cause(ctx)
+	}
+}
+
 // Shutdown tells the peer that no more streams are taken, opens none, waits
 // until this side has closed all of its streams or ctx ends, and closes the
 // session. It returns nil if every stream came to its own end.
 func (s *Session) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
-	s.draining = true
-	s.mu.Unlock()
-	_, err := await(ctx, s, func() (struct{}, error) { return struct{}{}, s.y.GoAway() }, nil)
-	if err == nil {
-		err = s.waitIdle(ctx)
+	if !s.local {
+		s.local = true
+		s.queue(header{typeGoAway, 0, 0, goAwayNormal})
 	}
-	if errors.Is(err, net.ErrClosed) || errors.Is(err, io.EOF) {
-		err = nil
-	}
-	return errors.Join(err, s.Close())
-}
-
-// waitIdle waits until no stream is open.
-func (s *Session) waitIdle(ctx context.Context) error {
-	s.mu.Lock()
 	if s.open > 0 && s.idle == nil {
 		s.idle = make(chan struct{})
 	}
 	idle, open := s.idle, s.open
 	s.mu.Unlock()
-	if open == 0 {
-		return nil
+	var err error
+	if open > 0 {
+		select {
+		case <-idle:
+		case <-s.done:
+		case <-ctx.Done():
+			err = context.Cause(ctx)
+		}
 	}
+	if err == nil {
+		s.drain(ctx)
+	}
+	return errors.Join(err, s.Close())
+}
+
+// drain sends the control frames that are owed: the GoAway, and what closes
+// the last streams.
+func (s *Session) drain(ctx context.Context) {
 	select {
-	case <-idle:
-		return nil
+	case <-s.wtoken:
 	case <-s.done:
-		return s.err
+		return
 	case <-ctx.Done():
-		return context.Cause(ctx)
+		return
 	}
+	stop := context.AfterFunc(ctx, func() { _ = s.carrier.Close() })
+	defer stop()
+	_ = s.writeControl()
 }
 
 // Close ends the session and the connection beneath at once. Calls in flight,
@@ -263,25 +203,34 @@ func (s *Session) Close() error { return s.CloseWithError(net.ErrClosed) }
 // CloseWithError is Close, with another error than net.ErrClosed for Err and
 // for the calls in flight.
 func (s *Session) CloseWithError(cause error) error {
-	s.mu.Lock()
+	s.cmu.Lock()
 	s.closing = true
-	if s.err == nil {
-		s.err = cause
-	}
-	s.mu.Unlock()
-	err := s.y.Close()
-	_ = s.carrier.Close() // yamux does not, if the session had ended by itself
+	s.cmu.Unlock()
+	s.fail(cause)
+	s.stopReceiving()
 	s.owned.Wait()
-	return err
+	return nil
 }
 
-// giveUp ends a session that cannot go on, without waiting for it.
-func (s *Session) giveUp() {
-	if s.own() {
-		go func() {
-			defer s.owned.Done()
-			_ = s.y.Close()
-		}()
+// fail ends the session because of err, unless it has ended.
+func (s *Session) fail(err error) {
+	s.mu.Lock()
+	if s.err != nil {
+		s.mu.Unlock()
+		return
+	}
+	s.err = err
+	streams := s.streams
+	s.streams = nil
+	close(s.done)
+	s.mu.Unlock()
+	_ = s.carrier.Close()
+	for _, st := range streams {
+		st.sessionEnded()
+	}
+	var violation protocolError
+	if errors.As(err, &violation) {
+		s.cfg.Logger.Warn("mux: session ended", "remote", s.RemoteAddr(), "err", err)
 	}
 }
 
@@ -291,12 +240,9 @@ func (s *Session) Done() <-chan struct{} { return s.done }
 // Err returns why the session ended, nil while it goes on: net.ErrClosed after
 // Close, io.EOF if the peer ended it in order.
 func (s *Session) Err() error {
-	select {
-	case <-s.done:
-		return s.err
-	default:
-		return nil
-	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.err
 }
 
 // NumStreams returns how many streams are open that this side has not closed.
@@ -312,4 +258,18 @@ func (s *Session) Addr() net.Addr { return s.carrier.LocalAddr() }
 // RemoteAddr returns the remote address of the connection beneath.
 func (s *Session) RemoteAddr() net.Addr { return s.carrier.RemoteAddr() }
 
-var _ net.Listener = (*Session)(nil)
+// own registers a goroutine that Close waits for, unless the session is closed.
+func (s *Session) own() bool {
+	s.cmu.Lock()
+	defer s.cmu.Unlock()
+	if s.closing {
+		return false
+	}
+	s.owned.Add(1)
+	return true
+}
+
+var (
+	_ net.Listener = (*Session)(nil)
+	_ io.Closer    = (*Session)(nil)
+)

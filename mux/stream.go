@@ -1,158 +1,212 @@
 package mux
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
-
-	"github.com/hashicorp/yamux"
 )
 
 // maxChunk is how many bytes of one Write go into one frame, so that streams
-// take turns and no frame makes either end hold much. With its header it fills
-// a WebSocket frame of 64 KiB.
+// take turns. With its header it fills a WebSocket frame of 64 KiB.
 const maxChunk = 64<<10 - headerSize
-
-// stallGrace is how long past its deadline a Write waits for yamux to say how
-// far it got, before it concludes that the connection beneath stands still.
-const stallGrace = 20 * time.Millisecond
 
 // errReset says that the peer refused the stream or gave it up.
 var errReset = fmt.Errorf("mux: the peer reset the stream: %w", syscall.ECONNRESET)
 
-// longAgo is a deadline that has passed.
-var longAgo = time.Unix(1, 0)
-
-// stream is one yamux stream with the promises of net.Conn.
+// stream is one yamux stream as a net.Conn.
 type stream struct {
 	session *Session
-	y       *yamux.Stream
+	id      uint32
 	inbound bool
 
-	readDeadline  atomic.Int64 // Unix time in nanoseconds; 0 means none
-	writeDeadline atomic.Int64
+	readable, writable chan struct{} // hold a token after a change that a waiter may want
+	rdeadline          *deadline
+	wdeadline          *deadline
+	turn               chan struct{} // holds one token: the right to Write
 
-	broken    atomic.Bool // a Write was left behind: nothing may follow it
 	closeOnce sync.Once
 	closed    chan struct{}
+
+	mu         sync.Mutex
+	buf        buffer
+	waiting    int    // calls of Read that wait for readable
+	unread     uint32 // bytes of data frames that were announced and not yet read
+	recvWindow uint32 // how much more the peer may send
+	sendWindow uint32 // how much more may be sent
+	fin        bool   // the peer will send no more
+	wasReset   bool
+	ended      bool        // the session has ended
+	linger     *time.Timer // after Close
+}
+
+func newStream(s *Session, id uint32, inbound bool) *stream {
+	st := &stream{
+		session: s, id: id, inbound: inbound,
+		readable: make(chan struct{}, 1), writable: make(chan struct{}, 1),
+		turn: make(chan struct{}, 1), closed: make(chan struct{}),
+		recvWindow: initialWindow, sendWindow: initialWindow,
+	}
+	st.rdeadline = newDeadline(func() { s.interrupt(st) })
+	st.wdeadline = newDeadline(func() {})
+	st.turn <- struct{}{}
+	return st
 }
 
 // Read implements net.Conn. It returns io.EOF when the peer has closed the
 // stream, and why the session ended if it did before that.
 func (st *stream) Read(p []byte) (int, error) {
-	if err := cmp.Or(st.isClosed(), passed(&st.readDeadline)); err != nil {
-		return 0, err
-	}
-	if len(p) == 0 {
-		return 0, nil
-	}
-	n, err := st.y.Read(p)
-	if n > 0 {
-		return n, nil
-	}
-	return 0, st.mapError(err)
-}
-
-// Write implements net.Conn. It neither changes nor keeps p. A write whose
-// deadline passes while the connection beneath stands still makes further
-// writes fail, since nobody can say how much of it will arrive.
-func (st *stream) Write(p []byte) (n int, err error) {
+	s := st.session
 	for {
-		if err := cmp.Or(st.isClosed(), passed(&st.writeDeadline)); err != nil {
+		n, err := st.take(p)
+		if n > 0 || err != nil || len(p) == 0 {
 			return n, err
 		}
-		chunk := p[:min(len(p), maxChunk)]
-		var m int
-		if deadline := st.writeDeadline.Load(); deadline == 0 {
-			m, err = st.y.Write(chunk)
-			err = st.mapError(err)
-		} else {
-			m, err = st.writeBy(time.Unix(0, deadline), chunk)
+		select {
+		case <-s.rtoken:
+			n = s.lead(st, p)
+		default:
+			n = st.wait(p)
 		}
-		n += m
-		if p = p[m:]; err != nil || len(p) == 0 {
-			return n, err
+		if n > 0 {
+			st.consumed(n)
+			return n, nil
 		}
 	}
 }
 
-// writeBy writes a copy of p from a goroutine that is left behind if the
-// connection beneath does not take it: yamux heeds a deadline only while it
-// waits for the stream's window.
-func (st *stream) writeBy(deadline time.Time, p []byte) (int, error) {
-	if st.broken.Load() {
+// take reads what is in the buffer, or returns why nothing will be.
+func (st *stream) take(p []byte) (n int, err error) {
+	switch {
+	case isDone(st.closed):
+		return 0, net.ErrClosed
+	case isDone(st.rdeadline.done()):
 		return 0, os.ErrDeadlineExceeded
 	}
-	if !st.session.own() {
-		return 0, net.ErrClosed
+	st.mu.Lock()
+	n = st.buf.read(p)
+	more := st.buf.n > 0
+	if n == 0 && !more {
+		err = st.final()
 	}
-	type result struct {
-		n   int
-		err error
+	st.mu.Unlock()
+	if more || err != nil {
+		notify(st.readable) // for other readers
 	}
-	done := make(chan result, 1)
-	p = append([]byte(nil), p...)
-	go func() {
-		defer st.session.owned.Done()
-		n, err := st.y.Write(p)
-		done <- result{n, err}
-	}()
-	timer := time.NewTimer(time.Until(deadline) + stallGrace)
-	defer timer.Stop()
-	select {
-	case r := <-done:
-		return r.n, st.mapError(r.err)
-	case <-timer.C:
-		st.broken.Store(true)
-		return 0, os.ErrDeadlineExceeded
-	case <-st.closed:
-		return 0, net.ErrClosed
+	if n > 0 {
+		st.consumed(n)
 	}
+	return n, err
 }
 
-// Close implements net.Conn: blocked calls return net.ErrClosed, and the peer
-// reads io.EOF after the data that was written. Only a Write that the
-// connection beneath has begun and does not finish stays until that ends,
-// Config.WriteTimeout at most.
-func (st *stream) Close() error {
-	st.closeOnce.Do(func() {
-		close(st.closed)
-		_ = st.y.SetReadDeadline(longAgo) // yamux only half-closes
-		_ = st.y.SetWriteDeadline(longAgo)
-		if st.session.own() {
-			go func() { // yamux waits until the connection beneath takes the FIN
-				defer st.session.owned.Done()
-				_ = st.y.Close()
-				st.y.Shrink()
-			}()
-		}
-		st.session.release(st)
-	})
+// final returns what Read returns once the buffer is empty, nil if data may
+// come; st.mu is held.
+func (st *stream) final() error {
+	switch {
+	case st.fin:
+		return io.EOF
+	case st.wasReset:
+		return errReset
+	case st.ended:
+		return st.session.Err()
+	}
 	return nil
 }
 
-// isClosed returns net.ErrClosed after Close.
-func (st *stream) isClosed() error {
+// ready reports whether Read has something to return.
+func (st *stream) ready() bool {
+	if isDone(st.closed) || isDone(st.rdeadline.done()) {
+		return true
+	}
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return st.buf.n > 0 || st.final() != nil
+}
+
+// wait waits while somebody else reads the connection, and leads if that one
+// leaves.
+func (st *stream) wait(p []byte) (n int) {
+	st.mu.Lock()
+	st.waiting++
+	st.mu.Unlock()
+	lead := false
 	select {
+	case <-st.readable:
 	case <-st.closed:
-		return net.ErrClosed
-	default:
-		return nil
+	case <-st.rdeadline.done():
+	case <-st.session.done:
+	case <-st.session.rtoken:
+		lead = true
+	}
+	st.mu.Lock()
+	st.waiting--
+	st.mu.Unlock()
+	if lead {
+		n = st.session.lead(st, p)
+	}
+	return n
+}
+
+// consumed gives the peer new window once half of it is used up.
+func (st *stream) consumed(n int) {
+	st.mu.Lock()
+	st.unread -= uint32(n) //nolint:gosec // n was announced in 32 bits
+	var delta uint32
+	if !st.fin && !st.wasReset && !st.ended {
+		delta = st.grantLocked(uint32(st.session.cfg.StreamWindow) / 2) //nolint:gosec // checked by withDefaults
+	}
+	st.mu.Unlock()
+	if delta > 0 {
+		st.session.queue(header{typeWindow, 0, st.id, delta})
 	}
 }
 
-// passed returns os.ErrDeadlineExceeded if deadline has passed.
-func passed(deadline *atomic.Int64) error {
-	if d := deadline.Load(); d != 0 && time.Now().UnixNano() >= d {
-		return os.ErrDeadlineExceeded
+// grant returns how much window the peer is to be given in addition.
+func (st *stream) grant() uint32 {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return st.grantLocked(0)
+}
+
+func (st *stream) grantLocked(atLeast uint32) uint32 {
+	delta := uint32(st.session.cfg.StreamWindow) - st.unread - st.recvWindow //nolint:gosec // checked by withDefaults
+	if delta < atLeast {
+		return 0
 	}
+	st.recvWindow += delta
+	return delta
+}
+
+// Close implements net.Conn: blocked calls return net.ErrClosed, and the peer
+// reads io.EOF after the data that was written. Data that comes later resets
+// the stream. A Write that the connection beneath has begun and does not
+// finish stays until that ends.
+func (st *stream) Close() error {
+	st.closeOnce.Do(func() {
+		close(st.closed)
+		st.session.interrupt(st)
+		st.rdeadline.set(time.Time{})
+		st.wdeadline.set(time.Time{})
+		st.mu.Lock()
+		st.buf.discard()
+		gone := st.wasReset || st.ended
+		over := gone || st.fin
+		if !over {
+			st.linger = time.AfterFunc(st.session.cfg.CloseTimeout, st.reset)
+		}
+		st.mu.Unlock()
+		if !gone {
+			st.session.queue(header{typeWindow, flagFIN, st.id, 0})
+		}
+		if over {
+			st.session.remove(st)
+		}
+		st.session.release()
+	})
 	return nil
 }
 
@@ -163,32 +217,20 @@ func (st *stream) SetDeadline(t time.Time) error {
 
 // SetReadDeadline implements net.Conn.
 func (st *stream) SetReadDeadline(t time.Time) error {
-	if err := st.isClosed(); err != nil {
-		return err
+	if isDone(st.closed) {
+		return net.ErrClosed
 	}
-	st.readDeadline.Store(unixNano(t))
-	return st.y.SetReadDeadline(t)
+	st.rdeadline.set(t)
+	return nil
 }
 
 // SetWriteDeadline implements net.Conn.
 func (st *stream) SetWriteDeadline(t time.Time) error {
-	if err := st.isClosed(); err != nil {
-		return err
+	if isDone(st.closed) {
+		return net.ErrClosed
 	}
-	st.writeDeadline.Store(unixNano(t))
-	return st.y.SetWriteDeadline(t)
-}
-
-// unixNano returns t for an atomic, 0 for no deadline.
-func unixNano(t time.Time) int64 {
-	switch {
-	case t.IsZero():
-		return 0
-	case t.Before(longAgo):
-		return 1
-	default:
-		return t.UnixNano()
-	}
+	st.wdeadline.set(t)
+	return nil
 }
 
 // LocalAddr implements net.Conn with the address of the connection beneath.
@@ -197,40 +239,10 @@ func (st *stream) LocalAddr() net.Addr { return st.session.Addr() }
 // RemoteAddr implements net.Conn with the address of the connection beneath.
 func (st *stream) RemoteAddr() net.Addr { return st.session.RemoteAddr() }
 
-// mapError returns a yamux error as the caller of a stream is to see it.
-func (st *stream) mapError(err error) error {
-	if err == nil {
-		return nil
-	}
-	if closed := st.isClosed(); closed != nil {
-		return closed
-	}
-	if errors.Is(err, io.EOF) && !st.session.y.IsClosed() {
-		return io.EOF
-	}
-	return st.session.mapError(err)
-}
-
-// mapError returns a yamux error as this package's callers are to see it.
-func (s *Session) mapError(err error) error {
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, yamux.ErrTimeout):
-		return os.ErrDeadlineExceeded
-	case errors.Is(err, yamux.ErrRemoteGoAway):
-		return ErrGoAway
-	case s.y.IsClosed(), errors.Is(err, yamux.ErrSessionShutdown):
-		<-s.done // acceptLoop ends with the session
-		return s.err
-	case errors.Is(err, yamux.ErrConnectionReset):
-		return errReset
-	case errors.Is(err, yamux.ErrStreamClosed):
-		return net.ErrClosed
-	case errors.Is(err, yamux.ErrConnectionWriteTimeout):
-		s.giveUp() // what was sent is unknown
-		return fmt.Errorf("mux: the connection took no data for %v: %w", s.cfg.WriteTimeout, os.ErrDeadlineExceeded)
+// notify leaves a token for a waiter, if there is none yet.
+func notify(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
 	default:
-		return fmt.Errorf("mux: %w", err)
 	}
 }

@@ -1,0 +1,80 @@
+package mux
+
+import (
+	"sync"
+	"time"
+)
+
+// deadline is a time that can be moved, and a channel that is closed once it
+// has passed.
+type deadline struct {
+	mu     sync.Mutex
+	timer  *time.Timer
+	passed chan struct{}
+	fire   func() // called when the time passes
+	round  int    // of set, so that a timer that is too late does nothing
+}
+
+func newDeadline(fire func()) *deadline {
+	return &deadline{passed: make(chan struct{}), fire: fire}
+}
+
+// set moves the deadline; the zero time means none.
+func (d *deadline) set(t time.Time) {
+	d.mu.Lock()
+	if d.timer != nil {
+		d.timer.Stop()
+		d.timer = nil
+	}
+	d.round++
+	round := d.round
+	if isDone(d.passed) {
+		d.passed = make(chan struct{})
+	}
+	wait := time.Duration(1)
+	if !t.IsZero() {
+		if wait = time.Until(t); wait > 0 {
+			d.timer = time.AfterFunc(wait, func() { d.expire(round) })
+		}
+	}
+	d.mu.Unlock()
+	if wait <= 0 {
+		d.expire(round)
+	}
+}
+
+// expire is called when the time that was set in the given round has come.
+func (d *deadline) expire(round int) {
+	d.mu.Lock()
+	if round != d.round || isDone(d.passed) {
+		d.mu.Unlock()
+		return
+	}
+	close(d.passed)
+	d.mu.Unlock()
+	d.fire()
+}
+
+// done returns a channel that is closed once the deadline has passed.
+func (d *deadline) done() <-chan struct{} {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.passed
+}
+
+// isSet reports whether there is a deadline, passed or not.
+func (d *deadline) isSet() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.timer != nil || isDone(d.passed)
+}
+
+// isDone reports whether c is closed.
+func isDone(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}

@@ -1,0 +1,107 @@
+package mux
+
+import "math"
+
+// push takes data that was read for the stream by another one, and reports
+// whether somebody waited for it.
+func (st *stream) push(b []byte) (woke bool) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if isDone(st.closed) {
+		return false
+	}
+	st.buf.write(b)
+	return st.wake()
+}
+
+// wake wakes a reader; st.mu is held.
+func (st *stream) wake() bool {
+	notify(st.readable)
+	return st.waiting > 0
+}
+
+// charge takes a data frame of the given length off the window. It reports
+// whether this side has closed the stream.
+func (st *stream) charge(length uint32) (closed bool, err error) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	switch {
+	case length > st.recvWindow:
+		return false, protocolError("more data than the window allows")
+	case st.fin:
+		return false, protocolError("data after the end of a stream")
+	}
+	st.recvWindow -= length
+	st.unread += length
+	return isDone(st.closed), nil
+}
+
+// onWindow lets the stream send more.
+func (st *stream) onWindow(delta uint32) error {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if delta > math.MaxUint32-st.sendWindow {
+		return protocolError("a window of 2^32 or more")
+	}
+	st.sendWindow += delta
+	notify(st.writable)
+	return nil
+}
+
+// onFIN notes that the peer sends no more, and reports whether a reader waited.
+func (st *stream) onFIN() (woke bool) {
+	st.mu.Lock()
+	st.fin = true
+	woke = st.wake()
+	st.stopLinger()
+	st.mu.Unlock()
+	if isDone(st.closed) {
+		st.session.remove(st)
+	}
+	return woke
+}
+
+// onRST notes that the peer refused or gave up the stream. What came before can
+// still be read.
+func (st *stream) onRST() (woke bool) {
+	st.mu.Lock()
+	st.wasReset = true
+	woke = st.wake()
+	notify(st.writable)
+	st.stopLinger()
+	st.mu.Unlock()
+	st.session.remove(st)
+	return woke
+}
+
+// reset gives up a stream that this side has closed and the peer has not.
+func (st *stream) reset() {
+	st.mu.Lock()
+	gone := st.wasReset || st.ended
+	st.wasReset = true
+	st.stopLinger()
+	st.mu.Unlock()
+	if !gone {
+		st.session.queue(header{typeWindow, flagRST, st.id, 0})
+		st.session.remove(st)
+	}
+}
+
+// sessionEnded wakes everybody who waits; data that came is still there to be
+// read.
+func (st *stream) sessionEnded() {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.ended = true
+	st.wake()
+	notify(st.writable)
+	st.stopLinger()
+}
+
+// stopLinger stops the timer of Close; st.mu is held.
+func (st *stream) stopLinger() {
+	if st.linger != nil {
+		st.linger.Stop()
+		st.linger = nil
+	}
+}

@@ -1,0 +1,129 @@
+package mux
+
+import (
+	"fmt"
+	"io"
+)
+
+// onHeader handles a frame header. If a body follows it sets current and left.
+func (s *Session) onHeader(h header) (woke bool, err error) {
+	switch h.kind {
+	case typePing:
+		return false, s.onPing(h)
+	case typeGoAway:
+		return false, s.onGoAway(h)
+	}
+	st, err := s.streamOf(h)
+	if err != nil {
+		return false, err
+	}
+	body := h.kind == typeData && h.length > 0
+	if body {
+		s.current, s.left, s.last = st, h.length, h.flags&flagFIN != 0
+	}
+	if st == nil {
+		return false, nil
+	}
+	if h.flags&flagRST != 0 {
+		s.current = nil
+		return st.onRST(), nil
+	}
+	switch {
+	case h.kind == typeWindow:
+		err = st.onWindow(h.length)
+	case body:
+		err = s.onData(st, h.length)
+	}
+	if err == nil && h.flags&flagFIN != 0 && !body {
+		woke = st.onFIN()
+	}
+	return woke, err
+}
+
+// onData charges a data frame to the window of st.
+func (s *Session) onData(st *stream, length uint32) error {
+	closed, err := st.charge(length)
+	if closed { // nobody will read it: as TCP does, tell the peer
+		s.current = nil
+		st.reset()
+	}
+	return err
+}
+
+// streamOf returns the stream of a frame, nil if there is none (any more). A
+// SYN makes one, or refuses it.
+func (s *Session) streamOf(h header) (*stream, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err != nil {
+		return nil, s.err
+	}
+	st := s.streams[h.stream]
+	if h.flags&flagSYN == 0 {
+		return st, nil
+	}
+	if st != nil || h.stream == 0 || h.stream%2 == s.nextID%2 {
+		return nil, protocolError(fmt.Sprintf("stream %d cannot be opened", h.stream))
+	}
+	st = newStream(s, h.stream, true)
+	if s.local || s.inbound >= s.cfg.MaxStreams || len(s.accepted) == cap(s.accepted) {
+		if !s.local {
+			s.cfg.Logger.Warn("mux: refused a stream", "remote", s.RemoteAddr(), "open", s.inbound, "waiting", len(s.accepted))
+		}
+		s.queue(header{typeWindow, flagRST, h.stream, 0})
+		return nil, nil //nolint:nilnil // its data is dropped
+	}
+	s.streams[st.id] = st
+	s.inbound++
+	s.open++
+	s.queue(header{typeWindow, flagACK, st.id, st.grant()})
+	s.accepted <- st // has room: only the reader fills it
+	return st, nil
+}
+
+// remove forgets a stream that both sides have closed.
+func (s *Session) remove(st *stream) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.streams[st.id] != st {
+		return
+	}
+	delete(s.streams, st.id)
+	if st.inbound {
+		s.inbound--
+	}
+}
+
+// release uncounts a stream that this side has closed.
+func (s *Session) release() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.open--; s.open == 0 && s.idle != nil {
+		close(s.idle)
+		s.idle = nil
+	}
+}
+
+func (s *Session) onPing(h header) error {
+	if h.flags&flagSYN != 0 {
+		s.queue(header{typePing, flagACK, 0, h.length})
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if answered, ok := s.pings[h.length]; ok {
+		delete(s.pings, h.length)
+		close(answered)
+	}
+	return nil
+}
+
+func (s *Session) onGoAway(h header) error {
+	s.mu.Lock()
+	s.remote = true
+	s.mu.Unlock()
+	if h.length != goAwayNormal {
+		return fmt.Errorf("mux: the peer gave up the session with code %d: %w", h.length, io.ErrUnexpectedEOF)
+	}
+	return nil
+}

@@ -1,0 +1,93 @@
+package mux
+
+// maxControl bounds the control frames that wait to be sent, in bytes. A peer
+// that provokes answers without reading them is cut off.
+const maxControl = 64 << 10
+
+// queue sees that the control frame h is sent, ahead of any data written from
+// now on. It never blocks.
+func (s *Session) queue(h header) {
+	s.cmu.Lock()
+	defer s.cmu.Unlock()
+	if s.closing {
+		return
+	}
+	if len(s.control) >= maxControl {
+		s.owned.Add(1)
+		s.closing = true
+		go func() {
+			defer s.owned.Done()
+			s.fail(protocolError("it provokes answers and does not read them"))
+		}()
+		return
+	}
+	s.control = h.append(s.control)
+	s.owed.Store(true)
+	if !s.flushing {
+		s.flushing = true
+		s.owned.Add(1)
+		go s.flushControl()
+	}
+}
+
+// flushControl sends control frames until none is owed. It is a goroutine of
+// its own since who provokes them, the reader, must not wait for a writer.
+func (s *Session) flushControl() {
+	defer s.owned.Done()
+	for {
+		select {
+		case <-s.wtoken:
+		case <-s.done:
+			return
+		}
+		s.cmu.Lock()
+		none := len(s.control) == 0
+		s.flushing = !none
+		s.cmu.Unlock()
+		if none {
+			s.wtoken <- struct{}{}
+			return
+		}
+		if s.writeControl() != nil {
+			return
+		}
+	}
+}
+
+// writeFrame sends the control frames that are owed and then h with body. The
+// caller has the token; writeFrame gives it back. An error ends the session.
+func (s *Session) writeFrame(h header, body []byte) error {
+	s.takeControl()
+	s.head = h.append(s.head)
+	return s.sendHead(body)
+}
+
+// writeControl sends the control frames that are owed. The caller has the
+// token; writeControl gives it back. An error ends the session.
+func (s *Session) writeControl() error {
+	s.takeControl()
+	return s.sendHead(nil)
+}
+
+// takeControl moves the control frames that are owed to head.
+func (s *Session) takeControl() {
+	s.head = s.head[:0]
+	if s.owed.Load() {
+		s.cmu.Lock()
+		s.head, s.control = append(s.head, s.control...), s.control[:0]
+		s.owed.Store(false)
+		s.cmu.Unlock()
+	}
+}
+
+// sendHead sends head and body and gives the token back.
+func (s *Session) sendHead(body []byte) (err error) {
+	if len(s.head) > 0 {
+		err = s.carrier.send(s.head, body)
+	}
+	s.wtoken <- struct{}{}
+	if err != nil {
+		s.fail(err)
+	}
+	return err
+}
