@@ -1,5 +1,19 @@
 package main
 
-import "errors"
+import (
+	"culvert/fallback"
+	"culvert/listener"
+)
 
-func listenProduct(s security) (*endpoint, error) { return nil, errors.New("todo") }
+// listenProduct is culvert as its users have it, in the tunnel: a Dialer and
+// the Listener's options at both ends.
+func listenProduct(s security) (*endpoint, error) {
+	lis, err := listener.Listen("tcp", "127.0.0.1:0", &listener.Config{TLS: s.server})
+	if err != nil {
+		return nil, err
+	}
+	return &endpoint{lis: lis, options: lis.ServerOptions(), client: func(addr string) client {
+		d := &fallback.Dialer{Mode: fallback.WebSocket, TLS: s.client, Insecure: s.client == nil}
+		return client{target: addr, options: d.DialOptions(), close: d.Close}
+	}}, nil
+}
