@@ -9,12 +9,15 @@ import (
 
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
+
+	"culvert/internal/ready"
 )
 
 // conn is what DialContext returns: a native connection or a stream of the
 // tunnel, with what grpc is to be told of it.
 type conn struct {
 	net.Conn
+	*ready.Reader // of Conn, for a stream; nil otherwise
 
 	auth    credentials.AuthInfo
 	native  bool

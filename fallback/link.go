@@ -10,6 +10,7 @@ import (
 
 	"google.golang.org/grpc/credentials"
 
+	"culvert/internal/ready"
 	"culvert/mux"
 )
 
@@ -81,7 +82,7 @@ func (l *link) open(ctx context.Context) (net.Conn, error) {
 		l.release()
 		return nil, err
 	}
-	return &conn{Conn: c, auth: l.auth, onClose: sync.OnceFunc(l.release)}, nil
+	return &conn{Conn: c, Reader: ready.New(c), auth: l.auth, onClose: sync.OnceFunc(l.release)}, nil
 }
 
 // release ends a stream. The last one starts the clock.

@@ -16,16 +16,20 @@ import (
 // modeVariable overrides Dialer.Mode.
 const modeVariable = "CULVERT_MODE"
 
+// bufferSize is that of grpc's buffers, which it takes from pools. With the
+// headers beneath, a full one makes one WebSocket frame and four TLS records.
+const bufferSize = 64<<10 - 64
+
 // DialOptions returns the options for grpc.NewClient: the dialer, the
 // transport credentials, a resolver in the place of dns that leaves names to
-// the proxy or the tunnel where there is one, and buffers that idle
-// connections do not hold. They go ahead of the caller's own options.
+// the proxy or the tunnel where there is one, and buffer sizes. They go ahead of the caller's own options.
 func (d *Dialer) DialOptions() []grpc.DialOption {
 	return []grpc.DialOption{
 		grpc.WithContextDialer(d.DialContext),
 		grpc.WithTransportCredentials(transportCredentials{d}),
 		grpc.WithResolvers(nameResolver{d}),
-		grpc.WithSharedWriteBuffer(true),
+		grpc.WithWriteBufferSize(bufferSize),
+		grpc.WithReadBufferSize(bufferSize),
 	}
 }
 

@@ -126,6 +126,14 @@ func (s *sniffed) Read(p []byte) (int, error) {
 	return n, nil
 }
 
+// Unwrap returns the connection itself once the sniffed bytes were read.
+func (s *sniffed) Unwrap() net.Conn {
+	if len(s.head) == 0 {
+		return s.Conn
+	}
+	return s
+}
+
 // tlsState returns the TLS state of c, nil if it has none.
 func tlsState(c net.Conn) *tls.ConnectionState {
 	if s, ok := c.(*sniffed); ok {

@@ -11,6 +11,7 @@ import (
 
 	"google.golang.org/grpc/credentials"
 
+	"culvert/internal/ready"
 	"culvert/mux"
 	"culvert/wsconn"
 )
@@ -148,7 +149,7 @@ func (t *tunnel) serve(c *wsconn.Conn) {
 		if err != nil {
 			break
 		}
-		l.deliver(&conn{Conn: st, auth: t.auth, addr: t.addr})
+		l.deliver(&conn{Conn: st, Reader: ready.New(st), auth: t.auth, addr: t.addr})
 	}
 	_ = s.Close()
 	l.cfg.Logger.Debug("listener: tunnel ended", "remote", t.addr, "err", s.Err())
@@ -159,7 +160,7 @@ func (t *tunnel) serveRaw(c *wsconn.Conn) {
 	raw := &rawConn{Conn: c, done: make(chan struct{})}
 	t.listener.track(raw)
 	defer t.listener.untrack(raw)
-	t.listener.deliver(&conn{Conn: raw, auth: t.auth, addr: t.addr})
+	t.listener.deliver(&conn{Conn: raw, Reader: ready.New(raw), auth: t.auth, addr: t.addr})
 	<-raw.done
 }
 

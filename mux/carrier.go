@@ -11,12 +11,19 @@ type buffersWriter interface {
 	WriteBuffers(v net.Buffers) (int64, error)
 }
 
+// bufferReader is what a connection offers that reads into p and need not move
+// what it found to the front, as wsconn.Conn does.
+type bufferReader interface {
+	ReadBuffer(p []byte) ([]byte, error)
+}
+
 // carrier writes a header and a body to the connection beneath in one write.
 // It is for one writer at a time.
 type carrier struct {
 	net.Conn
 
 	several buffersWriter // Conn, if it takes several buffers
+	inPlace bufferReader  // Conn, if it can leave data where it is
 	writev  bool          // Conn is a socket
 	vec     [2][]byte
 	bufs    net.Buffers
@@ -24,6 +31,7 @@ type carrier struct {
 
 func newCarrier(c net.Conn) *carrier {
 	k := &carrier{Conn: c}
+	k.inPlace, _ = c.(bufferReader)
 	switch c := c.(type) {
 	case buffersWriter:
 		k.several = c
@@ -31,6 +39,15 @@ func newCarrier(c net.Conn) *carrier {
 		k.writev = true
 	}
 	return k
+}
+
+// read reads into p and returns the part of it that holds what was read.
+func (k *carrier) read(p []byte) ([]byte, error) {
+	if k.inPlace != nil {
+		return k.inPlace.ReadBuffer(p)
+	}
+	n, err := k.Read(p)
+	return p[:n], err
 }
 
 // joinBufs are shared by all sessions.

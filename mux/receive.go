@@ -15,7 +15,7 @@ import (
 // while another one reads takes over when that one leaves. If nobody takes the
 // token for idleReader, a goroutine reads until it has woken a stream, so that
 // control frames are seen though no stream is being read.
-const idleReader = 2 * time.Millisecond
+const idleReader = 10 * time.Millisecond
 
 // Sizes of the buffers that the connection is read into if the caller's is too
 // small, or there is none.
@@ -85,10 +85,10 @@ func (s *Session) readIfIdle() {
 			large = largeReads.Get().(*[]byte) //nolint:forcetypeassert // nothing else is put
 			raw = *large
 		}
-		n, err := s.carrier.Read(raw)
-		filled = n == len(raw)
+		got, err := s.carrier.read(raw)
+		filled = len(got) >= smallRead/2
 		var ferr error
-		_, woke, ferr = s.feed(raw[:n], nil)
+		_, woke, ferr = s.feed(got, nil)
 		if large != nil {
 			largeReads.Put(large)
 		}
@@ -105,15 +105,13 @@ func (s *Session) lead(st *stream, p []byte) (n int) {
 	defer s.passToken()
 	self, raw := st, p
 	if len(p) < minDirect {
-		b := largeReads.Get().(*[]byte) //nolint:forcetypeassert // nothing else is put
-		defer largeReads.Put(b)
-		self, raw = nil, (*b)[:4<<10]
+		self, raw = nil, s.small[:]
 	}
 	for n == 0 && s.beginLead(st) {
-		m, err := s.carrier.Read(raw)
+		got, err := s.carrier.read(raw)
 		interrupted := s.endLead()
-		var ferr error
-		n, _, ferr = s.feed(raw[:m], self)
+		mine, _, ferr := s.feed(got, self)
+		n = copy(p, mine)
 		if err != nil && interrupted && errors.Is(err, os.ErrDeadlineExceeded) {
 			err = nil
 		}
@@ -184,17 +182,17 @@ func (s *Session) sayWhy() {
 	}
 }
 
-// feed takes bytes of the connection. Data for self is moved to the front of
-// raw, and n says how much of it there is; data for other streams goes into
-// their buffers, and woke reports that somebody waited for it. The caller has
-// the token.
-func (s *Session) feed(raw []byte, self *stream) (n int, woke bool, err error) {
+// feed takes bytes of the connection. It returns the data for self, as a part
+// of raw: the first piece stays where it is, and what follows later in raw is
+// moved up to it. Data for other streams goes into their buffers, and woke
+// reports that somebody waited for it. The caller has the token.
+func (s *Session) feed(raw []byte, self *stream) (mine []byte, woke bool, err error) {
 	for r := 0; r < len(raw); {
 		if s.left == 0 {
 			m := copy(s.partial[s.partialLen:], raw[r:])
 			r += m
 			if s.partialLen += m; s.partialLen < headerSize {
-				return n, woke, nil
+				return mine, woke, nil
 			}
 			s.partialLen = 0
 			h, err := parseHeader(s.partial[:])
@@ -204,16 +202,17 @@ func (s *Session) feed(raw []byte, self *stream) (n int, woke bool, err error) {
 				woke = woke || w
 			}
 			if err != nil {
-				return n, woke, err
+				return mine, woke, err
 			}
 			continue
 		}
 		chunk := raw[r:min(len(raw), r+int(s.left))]
 		if s.current != nil && s.current == self {
-			if n != r {
-				copy(raw[n:], chunk)
+			if len(mine) == 0 {
+				mine = chunk
+			} else {
+				mine = append(mine, chunk...)
 			}
-			n += len(chunk)
 		} else if s.current != nil {
 			woke = s.current.push(chunk) || woke
 		}
@@ -222,5 +221,5 @@ func (s *Session) feed(raw []byte, self *stream) (n int, woke bool, err error) {
 			woke = s.current.onFIN() || woke
 		}
 	}
-	return n, woke, nil
+	return mine, woke, nil
 }

@@ -79,6 +79,19 @@ func (st *stream) Read(p []byte) (int, error) {
 	}
 }
 
+// Wait blocks until Read would not, and holds no buffer meanwhile, so that a
+// caller with many idle streams need not have one for each.
+func (st *stream) Wait() {
+	for !st.ready() {
+		select {
+		case <-st.session.rtoken:
+			st.session.lead(st, nil)
+		default:
+			st.wait(nil)
+		}
+	}
+}
+
 // take reads what is in the buffer, or returns why nothing will be.
 func (st *stream) take(p []byte) (n int, err error) {
 	switch {

@@ -114,28 +114,35 @@ func newConn(c net.Conn, cfg *Config, client bool, subprotocol string, early []b
 // *ProtocolError when the peer broke the rules. PINGs are answered, and
 // Config.OnText called, while Read is being called.
 func (c *Conn) Read(p []byte) (int, error) {
+	payload, err := c.ReadBuffer(p)
+	return copy(p, payload), err
+}
+
+// ReadBuffer is Read without its last copy: it uses p, and returns the part of
+// p that holds the payload.
+func (c *Conn) ReadBuffer(p []byte) ([]byte, error) {
 	if len(p) == 0 {
-		return 0, c.isClosed()
+		return nil, c.isClosed()
 	}
 	c.rmu.Lock()
 	defer c.rmu.Unlock()
 	for {
 		if err := cmp.Or(c.isClosed(), c.rerr); err != nil {
-			return 0, err
+			return nil, err
 		}
-		raw, rerr := c.readRaw(p)
-		n, err := c.dec.decode(p[:raw])
+		n, rerr := c.readRaw(p)
+		payload, err := c.dec.decode(p[:n])
 		switch {
 		case err != nil:
 			c.rerr = c.refuse(err)
 		case rerr != nil && !isTimeout(rerr):
 			c.rerr = rerr
 		}
-		if n > 0 {
-			return n, nil
+		if len(payload) > 0 {
+			return payload, nil
 		}
 		if rerr != nil && isTimeout(rerr) {
-			return 0, cmp.Or(c.isClosed(), rerr)
+			return nil, cmp.Or(c.isClosed(), rerr)
 		}
 	}
 }

@@ -29,20 +29,21 @@ type decoder struct {
 	textBuf []byte
 }
 
-// decode consumes raw and moves the binary payload in it to the front of raw,
-// unmasked, returning its length. Control frames and text messages go to their
-// callbacks in order. After an error the decoder must not be used again; the n
-// bytes that preceded the offence are valid.
-func (d *decoder) decode(raw []byte) (n int, err error) {
+// decode consumes raw and returns the binary payload in it, unmasked, as a part
+// of raw: the first piece stays where it is, and what follows later in raw is
+// moved up to it. Control frames and text messages go to their callbacks in
+// order. After an error the decoder must not be used again; the payload that
+// preceded the offence is valid.
+func (d *decoder) decode(raw []byte) (payload []byte, err error) {
 	for r := 0; r < len(raw); {
 		if !d.inFrame {
 			used, err := d.readHeader(raw[r:])
 			if r += used; err != nil {
-				return n, err
+				return payload, err
 			}
 			if d.inFrame && d.frame.Length == 0 {
 				if err := d.endFrame(); err != nil {
-					return n, err
+					return payload, err
 				}
 			}
 			continue
@@ -53,21 +54,27 @@ func (d *decoder) decode(raw []byte) (n int, err error) {
 		}
 		d.unmask(chunk)
 		if d.frame.OpCode.IsData() && d.message == ws.OpBinary {
-			if n != r {
-				copy(raw[n:], chunk)
-			}
-			n += len(chunk)
+			payload = appendInPlace(payload, chunk)
 		} else if err := d.putAside(chunk); err != nil {
-			return n, err
+			return payload, err
 		}
 		r += len(chunk)
 		if d.frame.Length == 0 {
 			if err := d.endFrame(); err != nil {
-				return n, err
+				return payload, err
 			}
 		}
 	}
-	return n, nil
+	return payload, nil
+}
+
+// appendInPlace appends chunk to payload, both parts of one array with chunk
+// behind payload.
+func appendInPlace(payload, chunk []byte) []byte {
+	if len(payload) == 0 {
+		return chunk
+	}
+	return append(payload, chunk...)
 }
 
 // unmask takes chunk off the current frame.

@@ -3,6 +3,7 @@ package wsconn
 import (
 	"encoding/base64"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -47,7 +48,8 @@ func (e *UpgradeError) Error() string {
 // Section 4.2). A request that is none is answered and gives an *UpgradeError;
 // the connection is then closed by the HTTP server. Otherwise the connection
 // is taken over from w: it has no deadlines, and what the client sent early is
-// delivered by Read.
+// delivered by Read. A connection that has a method Unwrap() net.Conn is
+// replaced by what that returns.
 func (u *Upgrader) Upgrade(w http.ResponseWriter, r *http.Request) (*Conn, error) {
 	subprotocol, refusal := u.Check(r)
 	if refusal != nil {
@@ -61,6 +63,9 @@ func (u *Upgrader) Upgrade(w http.ResponseWriter, r *http.Request) (*Conn, error
 		return nil, e
 	}
 	early := buffered(rw.Reader)
+	if u, ok := c.(interface{ Unwrap() net.Conn }); ok {
+		c = u.Unwrap()
+	}
 	timeout := u.HandshakeTimeout
 	setDefault(&timeout, defaultHandshakeTimeout)
 	_ = c.SetDeadline(time.Now().Add(timeout))

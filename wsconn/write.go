@@ -12,6 +12,9 @@ import (
 // to the kernel in one writev instead of copying them together.
 const writevFrom = 4 << 10
 
+// maskPiece is how much is copied and masked at a time.
+const maskPiece = 8 << 10
+
 // Write sends p as binary messages of at most Config.MaxFrame bytes, one write
 // to the connection beneath for each. It neither changes nor keeps p. The
 // payload of concurrent Writes does not mix.
@@ -240,9 +243,18 @@ func appendFrame(b []byte, op ws.OpCode, client bool, head, body []byte) []byte 
 	b = appendHeader(b, op, len(head)+len(body), client, mask)
 	at := len(b)
 	b = append(b, head...)
-	b = append(b, body...)
-	if client {
-		ws.Cipher(b[at:], mask, 0)
+	if !client {
+		return append(b, body...)
 	}
-	return b
+	pos := 0
+	for { // in pieces that stay in the processor's first cache
+		piece := body[:min(len(body), maskPiece)]
+		b = append(b, piece...)
+		ws.Cipher(b[at:], mask, pos)
+		if body = body[len(piece):]; len(body) == 0 {
+			return b
+		}
+		pos = (pos + len(b) - at) & 3
+		at = len(b)
+	}
 }
