@@ -1,9 +1,11 @@
 package interop_test
 
 import (
+	"errors"
 	"net"
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/pion/transport/v3/test"
 	"google.golang.org/grpc"
@@ -80,7 +82,7 @@ func mount(t *testing.T, pair *cert.Pair) string {
 	lis := listener.New(&listener.Config{})
 	mux := http.NewServeMux()
 	mux.Handle("/culvert", lis)
-	web := &http.Server{Handler: mux}
+	web := &http.Server{Handler: mux, ReadHeaderTimeout: time.Minute}
 	tcp := listenTCP(t)
 	done := make(chan error, 1)
 	go func() {
@@ -95,7 +97,7 @@ func mount(t *testing.T, pair *cert.Pair) string {
 		if err := web.Close(); err != nil {
 			t.Errorf("got %v from closing the web server, want nil", err)
 		}
-		if err := <-done; err != http.ErrServerClosed {
+		if err := <-done; !errors.Is(err, http.ErrServerClosed) {
 			t.Errorf("got %v from the web server, want %v", err, http.ErrServerClosed)
 		}
 	})

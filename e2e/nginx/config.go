@@ -13,6 +13,7 @@ import (
 // Config is what a test says about the proxy. The zero value passes requests
 // for the default tunnel path on to nobody and answers them with 502.
 type Config struct {
+	Addr    string     // host:port to listen on; "" a free port of 127.0.0.1
 	Backend string     // host:port that speaks HTTP/1.1 in the clear; "" nobody
 	Cert    *cert.Pair // what nginx presents; nil: a new one
 	HTTP2   bool       // offer h2 to clients

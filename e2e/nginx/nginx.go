@@ -28,7 +28,7 @@ type Server struct {
 	cmd  *exec.Cmd
 	done chan struct{} // closed once the process has ended, after err is set
 	err  error         // how it ended
-	once sync.Once     // of Stop
+	once sync.Once     // of end
 }
 
 // Start starts nginx, waits until it takes connections, and stops it when the
@@ -39,7 +39,10 @@ func Start(t testing.TB, cfg Config) *Server {
 	if err != nil {
 		t.Fatalf("got %v, want nginx on this machine: `make e2e` installs it", err)
 	}
-	s := &Server{Addr: freeAddr(t), dir: t.TempDir(), done: make(chan struct{})}
+	s := &Server{Addr: cfg.Addr, dir: t.TempDir(), done: make(chan struct{})}
+	if s.Addr == "" {
+		s.Addr = freeAddr(t)
+	}
 	cfg.write(t, s.dir, s.Addr)
 	s.cmd = exec.Command(path, "-p", s.dir, "-c", filepath.Join(s.dir, "nginx.conf"), "-e", "error.log")
 	s.cmd.SysProcAttr = childAttr()
@@ -66,8 +69,22 @@ func Start(t testing.TB, cfg Config) *Server {
 // call does nothing.
 func (s *Server) Stop(t testing.TB) {
 	t.Helper()
+	s.end(t, syscall.SIGQUIT, syscall.SIGTERM, os.Kill)
+}
+
+// Cut ends nginx at once, with every connection that is open, as a rollout or a
+// crash would. Its access log lacks those.
+func (s *Server) Cut(t testing.TB) {
+	t.Helper()
+	s.end(t, syscall.SIGTERM, os.Kill)
+}
+
+// end sends the signals, one after the other, until nginx has ended, which the
+// first is expected to do.
+func (s *Server) end(t testing.TB, signals ...os.Signal) {
+	t.Helper()
 	s.once.Do(func() {
-		for _, signal := range []os.Signal{syscall.SIGQUIT, syscall.SIGTERM, os.Kill} {
+		for _, signal := range signals {
 			if err := s.cmd.Process.Signal(signal); err != nil && !errors.Is(err, os.ErrProcessDone) {
 				t.Errorf("sending nginx %v: %v", signal, err)
 			}
@@ -80,7 +97,7 @@ func (s *Server) Stop(t testing.TB) {
 				}
 				return
 			case <-timeout.C:
-				t.Errorf("nginx still runs %v after %v, want no connection left open", quitTimeout, signal)
+				t.Errorf("nginx still runs %v after signal %v, want it ended and no connection left open", quitTimeout, signal)
 			}
 		}
 	})

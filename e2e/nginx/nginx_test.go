@@ -15,7 +15,7 @@ import (
 // TestServer shows that nginx does what its Config says, without us.
 func TestServer(t *testing.T) {
 	backend := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		fmt.Fprintf(w, "%s for %s", r.Proto, r.Header.Get("X-Forwarded-For"))
+		_, _ = fmt.Fprintf(w, "%s for %s", r.Proto, r.Header.Get("X-Forwarded-For"))
 	}))
 	t.Cleanup(backend.Close)
 	addr := strings.TrimPrefix(backend.URL, "http://")

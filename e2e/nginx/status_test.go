@@ -4,8 +4,8 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
-	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -66,7 +66,7 @@ func TestRefused(t *testing.T) {
 // and the first line of nginx's page.
 func wantNamed(t *testing.T, err error, code int) {
 	t.Helper()
-	for _, want := range []string{fmt.Sprint(code), "Server: nginx/", "<html>"} {
+	for _, want := range []string{strconv.Itoa(code), "Server: nginx/", "<html>"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("got %q, want a text that contains %q", err, want)
 		}
