@@ -33,8 +33,8 @@ func parse(args []string, stdout io.Writer) (*options, error) {
 	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
 	fs.Usage = func() {}
-	fs.IntVar(&o.rounds, "rounds", 10, "rounds of each row")
-	fs.DurationVar(&o.slice, "slice", 300*time.Millisecond, "how long a contender works in a round")
+	fs.IntVar(&o.rounds, "rounds", 30, "rounds of each row")
+	fs.DurationVar(&o.slice, "slice", 100*time.Millisecond, "how long a contender works in a round")
 	fs.IntVar(&o.idle, "idle", 100, "connections of the idle row")
 	rows := fs.String("rows", "", "run only the rows whose names match this `regexp`")
 	contenders := fs.String("contenders", "", "run only the contenders whose names match this `regexp`")

@@ -17,6 +17,8 @@ type row struct {
 	metrics []metric
 	// prepare readies s for the work, once for all rounds.
 	prepare func(ctx context.Context, s *stack) (load, error)
+	// steady says that its figures hardly vary: a fifth of the rounds will do.
+	steady bool
 }
 
 // A metric is a figure that a row gives.
@@ -45,25 +47,25 @@ const (
 // connections of the idle row.
 func rows(pattern *regexp.Regexp, idle int) []row {
 	all := []row{
-		{"unary 100 B, one at a time", []metric{
+		{name: "unary 100 B, one at a time", metrics: []metric{
 			{"mean", duration, timeBound},
 			{"p50", duration, timeBound},
 			{"p99", duration, timeBound},
-		}, prepareConn(func(c onConn) load { return &unaryLoad{onConn: c} })},
-		{"unary 100 B, 100 in flight", []metric{{"", callRate, rateBound}},
-			prepareConn(func(c onConn) load { return &manyLoad{c} })},
-		{"ping-pong 16 B", []metric{{"", duration, timeBound}},
-			prepareConn(func(c onConn) load { return &pingLoad{onConn: c} })},
+		}, prepare: prepareConn(func(c onConn) load { return &unaryLoad{onConn: c} })},
+		{name: "unary 100 B, 100 in flight", metrics: []metric{{"", callRate, rateBound}},
+			prepare: prepareConn(func(c onConn) load { return &manyLoad{c} })},
+		{name: "ping-pong 16 B", metrics: []metric{{"", duration, timeBound}},
+			prepare: prepareConn(func(c onConn) load { return &pingLoad{onConn: c} })},
 		stream("100 B", 100, down),
 		stream("100 B", 100, up),
 		stream("64 KiB", 64<<10, down),
 		stream("64 KiB", 64<<10, up),
 		stream("1 MiB", 1<<20, down),
 		stream("1 MiB", 1<<20, up),
-		{"idle connection", []metric{
+		{name: "idle connection", steady: true, metrics: []metric{
 			{"memory", memory, memoryBound},
 			{"goroutines", count, 0},
-		}, func(_ context.Context, s *stack) (load, error) { return &idleLoad{s, idle}, nil }},
+		}, prepare: func(_ context.Context, s *stack) (load, error) { return &idleLoad{s, idle}, nil }},
 	}
 	var list []row
 	for _, r := range all {

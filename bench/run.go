@@ -68,18 +68,21 @@ func (r *runner) enter(ctx context.Context, row row, c contender) *entrant {
 
 // play plays the rounds.
 func (r *runner) play(ctx context.Context, row row, entrants []*entrant) {
-	warmUp := 0
+	warmUp, rounds := 0, r.rounds
 	if r.warmUp {
 		warmUp = 1
 	}
+	if row.steady {
+		rounds = (rounds + 4) / 5
+	}
 	shuffle := rand.New(rand.NewPCG(1, 2)) // the same orders in each run
 	begin := time.Now()
-	for round := range warmUp + r.rounds {
+	for round := range warmUp + rounds {
 		for _, i := range shuffle.Perm(len(entrants)) {
 			entrants[i].play(ctx, row, r.slice, round >= warmUp)
 		}
 		if round == 0 {
-			all := time.Since(begin) * time.Duration(warmUp+r.rounds)
+			all := time.Since(begin) * time.Duration(warmUp+rounds)
 			fmt.Fprintf(r.progress, "%s: %d contenders, about %v\n", row.name, len(entrants), all.Round(time.Second))
 		}
 	}

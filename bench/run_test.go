@@ -101,7 +101,7 @@ func TestSmoke(t *testing.T) {
 func TestBrokenContender(t *testing.T) {
 	broken := errors.New("out of order")
 	list := []contender{
-		{way{baselineName, listenDirect}, false},
+		{way{name: baselineName, listen: listenDirect}, false},
 		{way{"broken", func(security) (*endpoint, error) { return nil, broken }}, false},
 		{way{"deaf", func(security) (*endpoint, error) {
 			e, err := listenDirect(security{})

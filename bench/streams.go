@@ -29,8 +29,11 @@ func stream(label string, size int, dir direction) row {
 	if size >= bulkSize {
 		u = byteRate
 	}
-	return row{fmt.Sprintf("%s messages %s", label, dir), []metric{{"", u, rateBound}},
-		prepareConn(func(c onConn) load { return &streamLoad{onConn: c, size: size, dir: dir} })}
+	return row{
+		name:    fmt.Sprintf("%s messages %s", label, dir),
+		metrics: []metric{{"", u, rateBound}},
+		prepare: prepareConn(func(c onConn) load { return &streamLoad{onConn: c, size: size, dir: dir} }),
+	}
 }
 
 // streamLoad sends messages one way, as fast as they go.
