@@ -110,6 +110,9 @@ func (c *namingConn) UpdateState(s resolver.State) error {
 		return marked
 	}
 	s.Addresses = mark(s.Addresses)
+	if s.Endpoints == nil { // grpc makes them of the addresses, but only if there are none
+		return c.ClientConn.UpdateState(s)
+	}
 	endpoints := make([]resolver.Endpoint, len(s.Endpoints))
 	for i, e := range s.Endpoints {
 		e.Addresses = mark(e.Addresses)

@@ -2,6 +2,7 @@ package mux
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -11,8 +12,9 @@ type deadline struct {
 	mu     sync.Mutex
 	timer  *time.Timer
 	passed chan struct{}
-	fire   func() // called when the time passes
-	round  int    // of set, so that a timer that is too late does nothing
+	fire   func()      // called when the time passes
+	round  int         // of set, so that a timer that is too late does nothing
+	active atomic.Bool // there is a deadline, passed or not
 }
 
 func newDeadline(fire func()) *deadline {
@@ -28,6 +30,7 @@ func (d *deadline) set(t time.Time) {
 	}
 	d.round++
 	round := d.round
+	d.active.Store(!t.IsZero())
 	if isDone(d.passed) {
 		d.passed = make(chan struct{})
 	}
@@ -63,11 +66,10 @@ func (d *deadline) done() <-chan struct{} {
 }
 
 // isSet reports whether there is a deadline, passed or not.
-func (d *deadline) isSet() bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.timer != nil || isDone(d.passed)
-}
+func (d *deadline) isSet() bool { return d.active.Load() }
+
+// isPast reports whether the deadline has passed.
+func (d *deadline) isPast() bool { return d.active.Load() && isDone(d.done()) }
 
 // isDone reports whether c is closed.
 func isDone(c <-chan struct{}) bool {

@@ -100,18 +100,25 @@ func (s *Session) readIfIdle() {
 
 // lead reads the connection, for st whose caller waits with the buffer p, until
 // there is something for st. The caller has the token; lead passes it on. It
-// returns how much of p is filled.
-func (s *Session) lead(st *stream, p []byte) (n int) {
+// returns how much of p is filled. If p is nil, get returns it once there is
+// something to put in.
+func (s *Session) lead(st *stream, p []byte, get func() []byte) (n int) {
 	defer s.passToken()
-	self, raw := st, p
+	raw := p
 	if len(p) < minDirect {
-		self, raw = nil, s.small[:]
+		raw = s.small[:]
 	}
 	for n == 0 && s.beginLead(st) {
 		got, err := s.carrier.read(raw)
 		interrupted := s.endLead()
-		mine, _, ferr := s.feed(got, self)
-		n = copy(p, mine)
+		mine, _, ferr := s.feed(got, st)
+		if len(mine) > 0 {
+			if p == nil {
+				p = get()
+			}
+			n = copy(p, mine)
+			st.push(mine[n:])
+		}
 		if err != nil && interrupted && errors.Is(err, os.ErrDeadlineExceeded) {
 			err = nil
 		}

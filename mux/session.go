@@ -222,12 +222,12 @@ func (s *Session) fail(err error) {
 	s.err = err
 	streams := s.streams
 	s.streams = nil
-	close(s.done)
-	s.mu.Unlock()
-	_ = s.carrier.Close()
 	for _, st := range streams {
 		st.sessionEnded()
 	}
+	close(s.done)
+	s.mu.Unlock()
+	_ = s.carrier.Close()
 	var violation protocolError
 	if errors.As(err, &violation) {
 		s.cfg.Logger.Warn("mux: session ended", "remote", s.RemoteAddr(), "err", err)

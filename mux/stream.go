@@ -60,36 +60,40 @@ func newStream(s *Session, id uint32, inbound bool) *stream {
 // Read implements net.Conn. It returns io.EOF when the peer has closed the
 // stream, and why the session ended if it did before that.
 func (st *stream) Read(p []byte) (int, error) {
-	s := st.session
 	for {
 		n, err := st.take(p)
 		if n > 0 || err != nil || len(p) == 0 {
 			return n, err
 		}
-		select {
-		case <-s.rtoken:
-			n = s.lead(st, p)
-		default:
-			n = st.wait(p)
-		}
-		if n > 0 {
-			st.consumed(n)
+		if n = st.readOrWait(p, nil); n > 0 {
 			return n, nil
 		}
 	}
 }
 
-// Wait blocks until Read would not, and holds no buffer meanwhile, so that a
-// caller with many idle streams need not have one for each.
-func (st *stream) Wait() {
+// ReadReady is Read for a caller that does not want to hold a buffer while it
+// waits: it calls get for one when there is something to read.
+func (st *stream) ReadReady(get func() []byte) (int, error) {
 	for !st.ready() {
-		select {
-		case <-st.session.rtoken:
-			st.session.lead(st, nil)
-		default:
-			st.wait(nil)
+		if n := st.readOrWait(nil, get); n > 0 {
+			return n, nil
 		}
 	}
+	return st.Read(get())
+}
+
+// readOrWait reads the connection if nobody else does, else waits.
+func (st *stream) readOrWait(p []byte, get func() []byte) (n int) {
+	select {
+	case <-st.session.rtoken:
+		n = st.session.lead(st, p, get)
+	default:
+		n = st.wait(p, get)
+	}
+	if n > 0 {
+		st.consumed(n)
+	}
+	return n
 }
 
 // take reads what is in the buffer, or returns why nothing will be.
@@ -97,7 +101,7 @@ func (st *stream) take(p []byte) (n int, err error) {
 	switch {
 	case isDone(st.closed):
 		return 0, net.ErrClosed
-	case isDone(st.rdeadline.done()):
+	case st.rdeadline.isPast():
 		return 0, os.ErrDeadlineExceeded
 	}
 	st.mu.Lock()
@@ -125,14 +129,14 @@ func (st *stream) final() error {
 	case st.wasReset:
 		return errReset
 	case st.ended:
-		return st.session.Err()
+		return st.session.err // set before ended; its lock comes before st.mu
 	}
 	return nil
 }
 
 // ready reports whether Read has something to return.
 func (st *stream) ready() bool {
-	if isDone(st.closed) || isDone(st.rdeadline.done()) {
+	if isDone(st.closed) || st.rdeadline.isPast() {
 		return true
 	}
 	st.mu.Lock()
@@ -142,7 +146,7 @@ func (st *stream) ready() bool {
 
 // wait waits while somebody else reads the connection, and leads if that one
 // leaves.
-func (st *stream) wait(p []byte) (n int) {
+func (st *stream) wait(p []byte, get func() []byte) (n int) {
 	st.mu.Lock()
 	st.waiting++
 	st.mu.Unlock()
@@ -159,7 +163,7 @@ func (st *stream) wait(p []byte) (n int) {
 	st.waiting--
 	st.mu.Unlock()
 	if lead {
-		n = st.session.lead(st, p)
+		n = st.session.lead(st, p, get)
 	}
 	return n
 }

@@ -36,8 +36,7 @@ func (st *stream) await(c <-chan struct{}) error {
 	if isDone(st.closed) {
 		return net.ErrClosed
 	}
-	deadline := st.wdeadline.done()
-	if isDone(deadline) {
+	if st.wdeadline.isPast() {
 		return os.ErrDeadlineExceeded
 	}
 	select {
@@ -45,6 +44,7 @@ func (st *stream) await(c <-chan struct{}) error {
 		return nil
 	default:
 	}
+	deadline := st.wdeadline.done()
 	select {
 	case <-c:
 		return nil
@@ -67,7 +67,7 @@ func (st *stream) reserve(p []byte) ([]byte, error) {
 		case st.wasReset:
 			err = errReset
 		case st.ended:
-			err = st.session.Err()
+			err = st.session.err // set before ended; its lock comes before st.mu
 		}
 		size := min(len(p), maxChunk, int(st.sendWindow))
 		if err == nil {

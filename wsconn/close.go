@@ -123,9 +123,7 @@ func (c *Conn) onBeat() {
 // abandon ends a connection whose peer is gone: Read returns errSilent.
 func (c *Conn) abandon() {
 	c.wmu.Lock()
-	if c.werr == nil {
-		c.werr = errSilent
-	}
+	c.failWrite(errSilent)
 	c.wmu.Unlock()
 	c.lost.Store(true)
 	_ = c.conn.Close()

@@ -44,9 +44,12 @@ type Conn struct {
 	vec       [3][]byte          // scratch of the writer, which holds the token
 	vecs      net.Buffers
 
+	wlimited atomic.Bool // there is a write deadline
+	wfailed  atomic.Bool // werr is set
+	writing  atomic.Bool // a Write is inside conn.Write
+
 	wmu         sync.Mutex // guards the fields below
 	werr        error      // what every further Write returns
-	writing     bool       // a Write is inside conn.Write
 	interrupted bool       // conn has the write deadline of that Write
 	pong        []byte     // answer to the latest PING, nil if none is owed
 	ping        bool       // a PING is to be sent
@@ -221,7 +224,8 @@ func (c *Conn) SetWriteDeadline(t time.Time) error {
 		return net.ErrClosed
 	}
 	c.wdeadline.Set(t)
-	if !c.writing {
+	c.wlimited.Store(!t.IsZero())
+	if !c.writing.Load() {
 		return nil
 	}
 	c.interrupted = true

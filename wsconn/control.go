@@ -87,9 +87,7 @@ func (c *Conn) refuse(err error) error {
 func (c *Conn) sayBye(payload []byte, werr error) {
 	c.queueControl(func() {
 		c.bye = append([]byte{}, payload...)
-		if c.werr == nil {
-			c.werr = werr
-		}
+		c.failWrite(werr)
 	})
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -141,10 +142,13 @@ func isTimeout(err error) bool {
 	return errors.As(err, &t) && t.Timeout()
 }
 
-// firstLine returns the first line of s that is not blank, clipped.
+// tag is a tag, comment or declaration of HTML.
+var tag = regexp.MustCompile(`<[^>]*>`)
+
+// firstLine returns the first line of s that has text beside HTML tags, clipped.
 func firstLine(s string) string {
 	for line := range strings.Lines(s) {
-		if line = strings.TrimSpace(line); line != "" {
+		if line = strings.TrimSpace(tag.ReplaceAllString(line, " ")); line != "" {
 			return clip(line, 120)
 		}
 	}

@@ -80,27 +80,36 @@ func (c *Conn) writeMessage(op ws.OpCode, head, body []byte) (n int64, err error
 
 // takeToken waits for the right to write a frame.
 func (c *Conn) takeToken() error {
-	select {
-	case <-c.closed:
-		return net.ErrClosed
-	case <-c.wdeadline.Done():
+	if err := c.isClosed(); err != nil {
+		return err
+	}
+	if c.wlimited.Load() && c.wdeadline.Err() != nil {
 		return c.deadlineError()
+	}
+	select {
+	case <-c.wtoken:
+		return c.checkWrite()
 	default:
 	}
 	select {
 	case <-c.wtoken:
+		return c.checkWrite()
 	case <-c.closed:
 		return net.ErrClosed
 	case <-c.wdeadline.Done():
 		return c.deadlineError()
 	}
-	c.wmu.Lock()
-	err := c.werr
-	c.wmu.Unlock()
-	if err != nil {
-		c.wtoken <- struct{}{}
+}
+
+// checkWrite gives the token back if there is no use for it.
+func (c *Conn) checkWrite() error {
+	if !c.wfailed.Load() {
+		return nil
 	}
-	return err
+	c.wtoken <- struct{}{}
+	c.wmu.Lock()
+	defer c.wmu.Unlock()
+	return c.werr
 }
 
 // writeFrame sends one frame. accepted reports that its payload is, or will
@@ -157,13 +166,12 @@ func (c *Conn) writeVec(op ws.OpCode, head, body []byte) (kept, accepted bool, e
 // which can be left behind, since a write that the connection beneath
 // interrupts itself is not always one that can be continued.
 func (c *Conn) beginWrite() (detach bool) {
-	c.wmu.Lock()
-	defer c.wmu.Unlock()
-	if _, set := c.wdeadline.Deadline(); set {
-		return true
+	c.writing.Store(true)
+	if !c.wlimited.Load() {
+		return false
 	}
-	c.writing = true
-	return false
+	c.endWrite(nil)
+	return true
 }
 
 // endWrite ends what beginWrite began. It reports whether err says that
@@ -171,7 +179,7 @@ func (c *Conn) beginWrite() (detach bool) {
 func (c *Conn) endWrite(err error) (interrupted bool) {
 	c.wmu.Lock()
 	defer c.wmu.Unlock()
-	c.writing = false
+	c.writing.Store(false)
 	if !c.interrupted {
 		return false
 	}
@@ -225,10 +233,17 @@ func (c *Conn) writeError(err error) error {
 	if c.closing {
 		err = net.ErrClosed
 	}
+	c.failWrite(err)
+	return c.werr
+}
+
+// failWrite makes err what every further Write returns, unless there is such
+// an error; wmu is held.
+func (c *Conn) failWrite(err error) {
 	if c.werr == nil {
 		c.werr = err
+		c.wfailed.Store(true)
 	}
-	return c.werr
 }
 
 // appendFrame appends a whole frame to b; a client's is masked with a key of

@@ -10,37 +10,51 @@ import (
 
 // fewBytes is what a read is expected to bring at least if the one before it
 // did. The wait for the next one is then not worth a call of its own.
-const fewBytes = 512
+const fewBytes = 400
 
-// waiter is a connection that can tell when Read would not block.
-type waiter interface{ Wait() }
+// readier is a connection that can wait without a buffer.
+type readier interface {
+	ReadReady(get func() []byte) (int, error)
+}
 
 // Reader is the optional interface that grpc looks for in a net.Conn, for a
 // connection that embeds it. It is for one reader at a time.
 type Reader struct {
-	conn net.Conn
-	wait waiter // nil if conn cannot tell
-	busy bool   // the last read brought more than few bytes
+	conn    net.Conn
+	readier readier // conn, if it is one
+	busy    bool    // the last read brought more than few bytes
+
+	size int // arguments and result of get, which is kept to save an allocation
+	pool mem.BufferPool
+	buf  *[]byte
+	get  func() []byte
 }
 
 // New returns a Reader of c.
 func New(c net.Conn) *Reader {
-	w, _ := c.(waiter)
-	return &Reader{conn: c, wait: w}
+	r := &Reader{conn: c}
+	r.readier, _ = c.(readier)
+	r.get = func() []byte {
+		r.buf = r.pool.Get(r.size)
+		return *r.buf
+	}
+	return r
 }
 
 // ReadOnReady waits for data, takes a buffer of bufSize bytes from pool, and
 // reads into it. It returns the buffer unless nothing was read.
 func (r *Reader) ReadOnReady(bufSize int, pool mem.BufferPool) (b *[]byte, n int, err error) {
-	if r.wait != nil && !r.busy {
-		r.wait.Wait()
+	r.size, r.pool, r.buf = bufSize, pool, nil
+	if r.readier != nil && !r.busy {
+		n, err = r.readier.ReadReady(r.get)
+	} else {
+		n, err = r.conn.Read(r.get())
 	}
-	b = pool.Get(bufSize)
-	n, err = r.conn.Read(*b)
+	b, r.pool, r.buf = r.buf, nil, nil
 	r.busy = n >= fewBytes
-	if n == 0 {
+	if n == 0 && b != nil {
 		pool.Put(b)
-		return nil, 0, err
+		b = nil
 	}
 	return b, n, err
 }
