@@ -1,0 +1,107 @@
+# ARGS reaches the command of test, cover and bench: make test ARGS='-run Close -v'
+ARGS =
+# T is how long fuzz runs each target.
+T = 30s
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+bin := $(CURDIR)/.bin
+modules := . bench e2e tools
+linted := . bench e2e
+steps := lint cross test fuzz e2e demo bench-smoke
+
+.PHONY: help
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: fmt
+fmt: ## Format the Go files and tidy the modules
+	gofmt -s -w .
+	@for m in $(modules); do (cd $$m && go mod tidy); done
+
+.PHONY: lint
+lint: $(bin)/golangci-lint ## Check formatting, modules, vet and golangci-lint
+	@files=$$(gofmt -s -l .); [[ -z $$files ]] || { printf 'make fmt would change:\n%s\n' "$$files" >&2; exit 1; }
+	@for m in $(modules); do echo "$$m: go mod tidy -diff"; (cd $$m && go mod tidy -diff); done
+	@for m in $(linted); do echo "$$m: go vet"; (cd $$m && go vet ./...); done
+	@failed=; for m in $(linted); do echo "$$m: golangci-lint"; \
+		(cd $$m && $(bin)/golangci-lint run --allow-serial-runners ./...) || failed+=" $$m"; \
+	done; [[ -z $$failed ]] || { echo "golangci-lint has findings in:$$failed" >&2; exit 1; }
+
+.PHONY: test
+test: ## Run unit, conformance and interop tests under the race detector
+	go test -race $(ARGS) ./...
+	cd bench && go test ./...
+	cd e2e && go test -race $(ARGS) ./interop/...
+
+.PHONY: race
+race: test ## The same as test
+
+.PHONY: fuzz
+fuzz: ## Fuzz each target of ./fuzz for T (30s), one at a time
+	@list=$$(go test -list '^Fuzz' ./fuzz); \
+	targets=$$(grep '^Fuzz' <<<"$$list" || true); \
+	[[ -n $$targets ]] || { echo 'no fuzz target in ./fuzz' >&2; exit 1; }; \
+	for f in $$targets; do \
+		echo "== $$f"; go test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(T) ./fuzz; \
+	done
+
+.PHONY: bench
+bench: ## Compare with direct gRPC and others (ARGS=-json for machines)
+	cd bench && go run . $(ARGS)
+
+.PHONY: bench-smoke
+bench-smoke: ## Run every benchmark very briefly, to see that it runs
+	cd bench && go run . -smoke
+
+.PHONY: e2e
+e2e: ## Run the interop cases through a real nginx, installed if missing
+	.ci/apt nginx nginx-light
+	cd e2e && go test -count=1 -timeout 20m ./nginx/...
+
+# A block counts as covered if any package's tests reach it.
+by_package := 'NR > 1 { n[$$1] = $$2; hit[$$1] += $$3 } \
+	END { for (b in n) { p = b; sub("/[^/]*$$", "", p); all[p] += n[b]; if (hit[b]) got[p] += n[b] } \
+	for (p in all) printf "%-28s %5.1f %%\n", p, 100 * got[p] / all[p] }'
+
+.PHONY: cover
+cover: ## Show each package's coverage; the profile is .cover/profile
+	@mkdir -p .cover
+	go test $(ARGS) -coverpkg=./... -coverprofile=.cover/profile ./... >.cover/log || { cat .cover/log; exit 1; }
+	@awk $(by_package) .cover/profile | sort
+	@go tool cover -func=.cover/profile | tail -n 1
+
+.PHONY: demo
+demo: ## Show native gRPC failing and the tunnel working
+	go run ./cmd/culvert demo
+
+.PHONY: cross
+cross: ## Build and vet for each system and processor
+	@for os in linux darwin windows; do for arch in amd64 arm64; do \
+		echo "$$os/$$arch"; export CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch; \
+		go build ./...; go vet ./...; \
+	done; done
+
+.PHONY: vuln
+vuln: $(bin)/govulncheck ## Look for known vulnerabilities, at vuln.go.dev
+	@for m in $(linted); do echo "$$m: govulncheck"; (cd $$m && $(bin)/govulncheck ./...); done
+
+.PHONY: ci
+ci: T = 5s
+ci: ## Run all that CI runs and say how long each step took
+	@SECONDS=0; took=; for step in $(steps); do \
+		echo "==== make $$step"; start=$$SECONDS; \
+		$(MAKE) --no-print-directory $$step T=$(T) || { echo "==== make $$step failed after $$((SECONDS - start)) s" >&2; exit 1; }; \
+		printf -v took '%s%-12s %5d s\n' "$$took" $$step $$((SECONDS - start)); \
+	done; printf '%s%-12s %5d s\n' "$$took" total $$SECONDS
+
+$(bin)/golangci-lint: package := github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+$(bin)/govulncheck: package := golang.org/x/vuln/cmd/govulncheck
+
+$(bin)/%: tools/go.mod
+	@mkdir -p $(bin)
+	cd tools && go build -o $@ $(package)
+	@touch $@
