@@ -15,6 +15,7 @@ type buffersWriter interface {
 // what it found to the front, as wsconn.Conn does.
 type bufferReader interface {
 	ReadBuffer(p []byte) ([]byte, error)
+	HeaderSize() int
 }
 
 // carrier writes a header and a body to the connection beneath in one write.
@@ -24,14 +25,20 @@ type carrier struct {
 
 	several buffersWriter // Conn, if it takes several buffers
 	inPlace bufferReader  // Conn, if it can leave data where it is
-	writev  bool          // Conn is a socket
-	vec     [2][]byte
-	bufs    net.Buffers
+
+	frontSize int  // how many bytes come before the body of a large frame
+	writev    bool // Conn is a socket
+	vec       [2][]byte
+	bufs      net.Buffers
 }
 
 func newCarrier(c net.Conn) *carrier {
 	k := &carrier{Conn: c}
-	k.inPlace, _ = c.(bufferReader)
+	k.frontSize = headerSize
+	if r, ok := c.(bufferReader); ok {
+		k.inPlace = r
+		k.frontSize += r.HeaderSize()
+	}
 	switch c := c.(type) {
 	case buffersWriter:
 		k.several = c

@@ -20,6 +20,7 @@ func (s *Session) onHeader(h header) (woke bool, err error) {
 	body := h.kind == typeData && h.length > 0
 	if body {
 		s.current, s.left, s.last = st, h.length, h.flags&flagFIN != 0
+		s.bulk = h.length >= minBulk
 	}
 	if st == nil {
 		return false, nil

@@ -21,6 +21,7 @@ const idleReader = 10 * time.Millisecond
 // small, or there is none.
 const (
 	minDirect  = 1 << 10 // a smaller buffer of a caller is not used
+	minBulk    = 8 << 10 // the front of a frame that long is read by itself, so that its body need not be moved
 	smallRead  = 512
 	largerRead = 32 << 10
 )
@@ -37,6 +38,7 @@ type receiver struct {
 	current    *stream // whose data is coming, nil if it is to be dropped
 	left       uint32  // how much of it
 	last       bool    // a FIN follows it
+	bulk       bool    // the last data frame was a large one: so may be the next
 
 	rmu         sync.Mutex
 	leader      *stream // the stream that reads, nil if it is the goroutine or nobody
@@ -104,11 +106,14 @@ func (s *Session) readIfIdle() {
 // something to put in.
 func (s *Session) lead(st *stream, p []byte, get func() []byte) (n int) {
 	defer s.passToken()
-	raw := p
-	if len(p) < minDirect {
-		raw = s.small[:]
-	}
 	for n == 0 && s.beginLead(st) {
+		raw := p
+		switch {
+		case len(p) < minDirect:
+			raw = s.small[:]
+		case s.bulk && s.left == 0 && s.partialLen == 0:
+			raw = s.small[:s.carrier.frontSize]
+		}
 		got, err := s.carrier.read(raw)
 		interrupted := s.endLead()
 		mine, _, ferr := s.feed(got, st)
@@ -116,8 +121,9 @@ func (s *Session) lead(st *stream, p []byte, get func() []byte) (n int) {
 			if p == nil {
 				p = get()
 			}
-			n = copy(p, mine)
-			st.push(mine[n:])
+			if n = copy(p, mine); n < len(mine) {
+				st.push(mine[n:])
+			}
 		}
 		if err != nil && interrupted && errors.Is(err, os.ErrDeadlineExceeded) {
 			err = nil
@@ -166,10 +172,11 @@ func (s *Session) interrupt(st *stream) {
 
 // endOn ends the session if err is not nil, and reports whether it was not.
 func (s *Session) endOn(err error) bool {
+	if err == nil {
+		return false
+	}
 	var violation protocolError
 	switch {
-	case err == nil:
-		return false
 	case errors.As(err, &violation):
 		s.sayWhy()
 	case errors.Is(err, io.EOF):

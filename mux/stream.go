@@ -74,12 +74,14 @@ func (st *stream) Read(p []byte) (int, error) {
 // ReadReady is Read for a caller that does not want to hold a buffer while it
 // waits: it calls get for one when there is something to read.
 func (st *stream) ReadReady(get func() []byte) (int, error) {
-	for !st.ready() {
+	for {
 		if n := st.readOrWait(nil, get); n > 0 {
 			return n, nil
 		}
+		if st.ready() {
+			return st.Read(get())
+		}
 	}
-	return st.Read(get())
 }
 
 // readOrWait reads the connection if nobody else does, else waits.

@@ -182,6 +182,16 @@ func (c *Conn) isClosed() error {
 	}
 }
 
+// HeaderSize returns how many bytes the header of a large incoming frame has,
+// for a caller of ReadBuffer that wants the payload behind it to begin at the
+// beginning of its next buffer.
+func (c *Conn) HeaderSize() int {
+	if c.client {
+		return ws.MaxHeaderSize - len(ws.Header{}.Mask)
+	}
+	return ws.MaxHeaderSize
+}
+
 // Subprotocol returns the subprotocol that the handshake agreed on, "" if none.
 func (c *Conn) Subprotocol() string { return c.subprotocol }
 
