@@ -17,7 +17,7 @@ import (
 // tunnel, with what grpc is to be told of it.
 type conn struct {
 	net.Conn
-	*ready.Reader // of Conn, for a stream; nil otherwise
+	*ready.Reader // of Conn
 
 	auth    credentials.AuthInfo
 	native  bool

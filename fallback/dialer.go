@@ -59,7 +59,8 @@ type Dialer struct {
 	Path string
 
 	// Header returns credentials and other headers for the upgrade request.
-	// It is called for each WebSocket that is dialled. Nil means none.
+	// It is called for each WebSocket that is dialled, with a context that
+	// ends after HandshakeTimeout. Nil means none.
 	Header func(context.Context) (http.Header, error)
 
 	// Proxy returns the proxy to a target, nil for none. Nil means

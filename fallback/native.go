@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 
+	"culvert/internal/ready"
 	"culvert/wsconn"
 )
 
@@ -47,11 +48,10 @@ func (d *Dialer) dialAuto(ctx context.Context, name, addr string) (net.Conn, err
 	if tc.ConnectionState().NegotiatedProtocol == "h2" {
 		return d.native(name, c)
 	}
-	l, err := t.link(ctx, c)
-	if err != nil {
+	if _, err := t.link(ctx, c); err != nil {
 		return nil, err
 	}
-	return l.open(ctx)
+	return d.dialTunnel(ctx, name)
 }
 
 // native hands out a native connection.
@@ -64,7 +64,7 @@ func (d *Dialer) native(name string, c net.Conn) (net.Conn, error) {
 	t.mu.Lock()
 	t.setWay(Direct, "HTTP/2 passes")
 	t.mu.Unlock()
-	return &conn{Conn: c, auth: authInfo(c), native: true}, nil
+	return &conn{Conn: c, Reader: ready.New(c), auth: authInfo(c), native: true}, nil
 }
 
 // connect opens a connection to addr, an address of name, and does TLS unless
@@ -109,8 +109,10 @@ func (d *Dialer) webSocketDialer() *wsconn.Dialer {
 // header asks for the headers of an upgrade request.
 func (d *Dialer) header(ctx context.Context) (http.Header, error) {
 	if d.Header == nil {
-		return nil, nil
+		return http.Header{}, nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, orDefault(d.HandshakeTimeout, defaultHandshakeTimeout))
+	defer cancel()
 	return d.Header(ctx)
 }
 

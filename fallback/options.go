@@ -11,14 +11,12 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/resolver"
+
+	"culvert/internal/ready"
 )
 
 // modeVariable overrides Dialer.Mode.
 const modeVariable = "CULVERT_MODE"
-
-// bufferSize is that of grpc's buffers, which it takes from pools. With the
-// headers beneath, a full one makes one WebSocket frame and four TLS records.
-const bufferSize = 64<<10 - 64
 
 // DialOptions returns the options for grpc.NewClient: the dialer, the
 // transport credentials, a resolver in the place of dns that leaves names to
@@ -28,8 +26,8 @@ func (d *Dialer) DialOptions() []grpc.DialOption {
 		grpc.WithContextDialer(d.DialContext),
 		grpc.WithTransportCredentials(transportCredentials{d}),
 		grpc.WithResolvers(nameResolver{d}),
-		grpc.WithWriteBufferSize(bufferSize),
-		grpc.WithReadBufferSize(bufferSize),
+		grpc.WithWriteBufferSize(ready.BufferSize),
+		grpc.WithReadBufferSize(ready.BufferSize),
 	}
 }
 

@@ -6,6 +6,8 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/peer"
+
+	"culvert/internal/ready"
 )
 
 // Info tells how an RPC came.
@@ -27,10 +29,6 @@ func FromContext(ctx context.Context) (Info, bool) {
 	return *info, true
 }
 
-// bufferSize is that of grpc's buffers, which it takes from pools. With the
-// headers beneath, a full one makes one WebSocket frame and four TLS records.
-const bufferSize = 64<<10 - 64
-
 // ServerOptions returns the options for a grpc.Server that serves the
 // Listener: Credentials, the interceptors that put Info into the context of
 // each RPC, and buffer sizes. The interceptors are chained ahead of those in later options.
@@ -39,8 +37,8 @@ func (l *Listener) ServerOptions() []grpc.ServerOption {
 		grpc.Creds(l.Credentials()),
 		grpc.ChainUnaryInterceptor(l.unaryInfo),
 		grpc.ChainStreamInterceptor(l.streamInfo),
-		grpc.WriteBufferSize(bufferSize),
-		grpc.ReadBufferSize(bufferSize),
+		grpc.WriteBufferSize(ready.BufferSize),
+		grpc.ReadBufferSize(ready.BufferSize),
 	}
 }
 

@@ -144,6 +144,13 @@ func (l *Listener) Close() error {
 			_ = c.Shutdown(context.Background()) // Shutdown may cut it off
 		}()
 	}
+	if l.web != nil {
+		l.owned.Add(1)
+		go func() {
+			defer l.owned.Done()
+			_ = l.web.Shutdown(context.Background()) // idle ones now, busy ones when they are done
+		}()
+	}
 	l.mu.Unlock()
 	if l.port == nil {
 		return nil
@@ -158,11 +165,6 @@ func (l *Listener) Close() error {
 func (l *Listener) Shutdown(ctx context.Context) error {
 	err := l.Close()
 	stop := context.AfterFunc(ctx, l.cutOff)
-	if l.web != nil {
-		if werr := l.web.Shutdown(ctx); werr != nil && ctx.Err() == nil {
-			err = errors.Join(err, werr)
-		}
-	}
 	l.owned.Wait()
 	if !stop() {
 		return context.Cause(ctx)

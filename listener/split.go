@@ -9,6 +9,8 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"culvert/internal/ready"
 )
 
 // preface is what a client of HTTP/2 sends first (RFC 9113, Section 3.4). No
@@ -71,7 +73,7 @@ func (l *Listener) split(c net.Conn) {
 		l.webConns.put(inner)
 		return
 	}
-	l.deliver(&conn{Conn: inner, auth: authInfo(tlsState(inner)), addr: inner.RemoteAddr()})
+	l.deliver(&conn{Conn: inner, Reader: ready.New(inner), auth: authInfo(tlsState(inner)), addr: inner.RemoteAddr()})
 }
 
 // tellApart does TLS, if configured, and says what the client speaks.

@@ -111,7 +111,9 @@ func (s *Session) lead(st *stream, p []byte, get func() []byte) (n int) {
 		switch {
 		case len(p) < minDirect:
 			raw = s.small[:]
-		case s.bulk && s.left == 0 && s.partialLen == 0:
+		case s.bulk && s.left > 0: // no further than the frame
+			raw = p[:min(len(p), int(s.left))]
+		case s.bulk && s.partialLen == 0:
 			raw = s.small[:s.carrier.frontSize]
 		}
 		got, err := s.carrier.read(raw)
