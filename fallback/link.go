@@ -63,7 +63,7 @@ func (l *link) prove() {
 	case err == nil:
 		l.target.proven(l)
 	case ctx.Err() != nil:
-		l.session.CloseWithError(fmt.Errorf(
+		_ = l.session.CloseWithError(fmt.Errorf(
 			"the upgrade was answered with 101, but no frame came within %v: a proxy on the way does not relay WebSockets", timeout))
 	}
 }

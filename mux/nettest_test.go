@@ -36,7 +36,7 @@ func TestConn(t *testing.T) {
 						}
 						c2, err = server.Accept()
 						return c1, c2, func() {
-							errors.Join(c1.Close(), c2.Close(), client.Close(), server.Close())
+							_ = errors.Join(c1.Close(), c2.Close(), client.Close(), server.Close())
 						}, err
 					})
 				})

@@ -85,7 +85,7 @@ func (u *Upgrader) Check(r *http.Request) (subprotocol string, refusal *UpgradeE
 	case !r.ProtoAtLeast(1, 1) || r.ProtoMajor != 1:
 		return "", &UpgradeError{http.StatusHTTPVersionNotSupported, "a WebSocket upgrade needs HTTP/1.1, this is " + r.Proto}
 	case !hasToken(r.Header, "Connection", "upgrade") || !hasToken(r.Header, "Upgrade", "websocket"):
-		return "", &UpgradeError{http.StatusUpgradeRequired, "this path is a WebSocket: a hop in front may have dropped Connection or Upgrade"}
+		return "", &UpgradeError{http.StatusUpgradeRequired, "this path is a WebSocket; did a hop in front drop Connection or Upgrade?"}
 	case r.Method != http.MethodGet:
 		return "", &UpgradeError{http.StatusMethodNotAllowed, "a WebSocket upgrade is a GET, this is a " + clip(r.Method, 20)}
 	case !hasToken(r.Header, "Sec-WebSocket-Version", "13"):
