@@ -7,11 +7,11 @@ import (
 
 // fakeReport returns a report of every row and contender with invented values.
 func fakeReport() *report {
-	any := regexp.MustCompile("")
+	everything := regexp.MustCompile("")
 	random := rand.New(rand.NewPCG(3, 4))
 	rep := &report{Machine: machine{"go1.26", "linux/amd64", 2, "A <CPU> & more"}, Rounds: 5, Slice: "300ms"}
-	for _, row := range rows(any, 1) {
-		list := contenders(any)
+	for _, row := range rows(everything, 1) {
+		list := contenders(everything)
 		entrants := make([]*entrant, len(list))
 		for i, c := range list {
 			e := &entrant{values: make([][]float64, len(row.metrics))}

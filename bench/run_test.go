@@ -83,10 +83,10 @@ func TestSmoke(t *testing.T) {
 	if status := run([]string{"-smoke", "-slice", "2ms", "-idle", "2"}, &stdout, &stderr); status != 0 {
 		t.Fatalf("exit status %d, stderr:\n%s", status, &stderr)
 	}
-	any := regexp.MustCompile("")
+	everything := regexp.MustCompile("")
 	want := 0
-	for _, r := range rows(any, 1) {
-		want += len(r.metrics) * len(contenders(any))
+	for _, r := range rows(everything, 1) {
+		want += len(r.metrics) * len(contenders(everything))
 	}
 	if got := strings.Count(stdout.String(), "\n") - 5; got != want {
 		t.Errorf("got %d lines, want %d:\n%s", got, want, &stdout)
