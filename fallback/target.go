@@ -139,7 +139,7 @@ func (t *target) pause() time.Duration {
 		return 0
 	}
 	limit := min(baseDelay<<min(t.failures-1, 10), maxDelay)
-	return rand.N(limit) //nolint:gosec // jitter
+	return rand.N(limit)
 }
 
 // sleep waits for d or until ctx ends.

@@ -50,7 +50,7 @@ func (l *Listener) withInfo(ctx context.Context) context.Context {
 	info := native
 	if p, ok := peer.FromContext(ctx); ok {
 		if v, ok := l.infos.Load(p.Addr); ok {
-			info = v.(*Info) //nolint:forcetypeassert // nothing else is stored
+			info = v.(*Info)
 		}
 	}
 	return context.WithValue(ctx, infoKey{}, info)

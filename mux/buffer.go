@@ -22,9 +22,9 @@ var (
 // newBlock returns a block for n bytes or the beginning of them.
 func newBlock(n int) *block {
 	if n <= smallBlock {
-		return smallBlocks.Get().(*block) //nolint:forcetypeassert // nothing else is put
+		return smallBlocks.Get().(*block)
 	}
-	return largeBlocks.Get().(*block) //nolint:forcetypeassert // nothing else is put
+	return largeBlocks.Get().(*block)
 }
 
 func (b *block) free() {

@@ -73,7 +73,7 @@ func (k *carrier) send(head, body []byte) (err error) {
 		k.bufs = k.vec[:]
 		_, err = k.bufs.WriteTo(k.Conn)
 	default:
-		b := joinBufs.Get().(*[]byte) //nolint:forcetypeassert // nothing else is put
+		b := joinBufs.Get().(*[]byte)
 		*b = append(append((*b)[:0], head...), body...)
 		_, err = k.Write(*b)
 		joinBufs.Put(b)

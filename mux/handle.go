@@ -72,7 +72,7 @@ func (s *Session) streamOf(h header) (*stream, error) {
 			s.cfg.Logger.Warn("mux: refused a stream", "remote", s.RemoteAddr(), "open", s.inbound, "waiting", len(s.accepted))
 		}
 		s.queue(header{typeWindow, flagRST, h.stream, 0})
-		return nil, nil //nolint:nilnil // its data is dropped
+		return nil, nil
 	}
 	s.streams[st.id] = st
 	s.inbound++

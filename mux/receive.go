@@ -84,7 +84,7 @@ func (s *Session) readIfIdle() {
 		raw := s.small[:]
 		var large *[]byte
 		if filled {
-			large = largeReads.Get().(*[]byte) //nolint:forcetypeassert // nothing else is put
+			large = largeReads.Get().(*[]byte)
 			raw = *large
 		}
 		got, err := s.carrier.read(raw)
@@ -233,7 +233,7 @@ func (s *Session) feed(raw []byte, self *stream) (mine []byte, woke bool, err er
 			woke = s.current.push(chunk) || woke
 		}
 		r += len(chunk)
-		if s.left -= uint32(len(chunk)); s.left == 0 && s.last && s.current != nil { //nolint:gosec // at most left
+		if s.left -= uint32(len(chunk)); s.left == 0 && s.last && s.current != nil {
 			woke = s.current.onFIN() || woke
 		}
 	}

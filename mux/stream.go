@@ -173,10 +173,10 @@ func (st *stream) wait(p []byte, get func() []byte) (n int) {
 // consumed gives the peer new window once half of it is used up.
 func (st *stream) consumed(n int) {
 	st.mu.Lock()
-	st.unread -= uint32(n) //nolint:gosec // n was announced in 32 bits
+	st.unread -= uint32(n)
 	var delta uint32
 	if !st.fin && !st.wasReset && !st.ended {
-		delta = st.grantLocked(uint32(st.session.cfg.StreamWindow) / 2) //nolint:gosec // checked by withDefaults
+		delta = st.grantLocked(uint32(st.session.cfg.StreamWindow) / 2)
 	}
 	st.mu.Unlock()
 	if delta > 0 {
@@ -192,7 +192,7 @@ func (st *stream) grant() uint32 {
 }
 
 func (st *stream) grantLocked(atLeast uint32) uint32 {
-	delta := uint32(st.session.cfg.StreamWindow) - st.unread - st.recvWindow //nolint:gosec // checked by withDefaults
+	delta := uint32(st.session.cfg.StreamWindow) - st.unread - st.recvWindow
 	if delta < atLeast {
 		return 0
 	}

@@ -71,7 +71,7 @@ func (st *stream) reserve(p []byte) ([]byte, error) {
 		}
 		size := min(len(p), maxChunk, int(st.sendWindow))
 		if err == nil {
-			st.sendWindow -= uint32(size) //nolint:gosec // at most sendWindow
+			st.sendWindow -= uint32(size)
 		}
 		st.mu.Unlock()
 		if err != nil || size > 0 {
@@ -91,7 +91,7 @@ func (st *stream) send(body []byte) (accepted bool, err error) {
 		st.giveBack(len(body))
 		return false, err
 	}
-	h := header{typeData, 0, st.id, uint32(len(body))} //nolint:gosec // at most maxChunk
+	h := header{typeData, 0, st.id, uint32(len(body))}
 	if st.wdeadline.isSet() {
 		return st.sendDetached(h, body)
 	}
@@ -131,6 +131,6 @@ func (st *stream) sendDetached(h header, body []byte) (accepted bool, err error)
 // giveBack returns window that was not used.
 func (st *stream) giveBack(n int) {
 	st.mu.Lock()
-	st.sendWindow += uint32(n) //nolint:gosec // was taken from it
+	st.sendWindow += uint32(n)
 	st.mu.Unlock()
 }

@@ -196,7 +196,7 @@ func parseHeader(b []byte) (h ws.Header, err error) {
 		if b[0]&0x80 != 0 {
 			return h, &ProtocolError{CloseProtocolError, "frame length of 2^63 or more"}
 		}
-		h.Length = int64(binary.BigEndian.Uint64(b)) //nolint:gosec // the top bit is 0
+		h.Length = int64(binary.BigEndian.Uint64(b))
 		b = b[8:]
 	}
 	if h.Masked {

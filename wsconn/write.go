@@ -252,7 +252,7 @@ func (c *Conn) failWrite(err error) {
 func appendFrame(b []byte, op ws.OpCode, client bool, head, body []byte) []byte {
 	var mask [4]byte
 	if client {
-		key := rand.Uint32() //nolint:gosec // ChaCha8, seeded by the operating system
+		key := rand.Uint32()
 		mask = [4]byte{byte(key), byte(key >> 8), byte(key >> 16), byte(key >> 24)}
 	}
 	b = appendHeader(b, op, len(head)+len(body), client, mask)
