@@ -54,6 +54,18 @@ func sessions(kind string, ws bool, cfg *mux.Config) (client, server *mux.Sessio
 	if ws {
 		c, s = wsconn.Client(c, nil), wsconn.Server(s, nil)
 	}
+	return over(c, s, cfg)
+}
+
+// sessionsOver is sessions for a connection that is there.
+func sessionsOver(c, s net.Conn, ws bool) (client, server *mux.Session, err error) {
+	if ws {
+		c, s = wsconn.Client(c, nil), wsconn.Server(s, nil)
+	}
+	return over(c, s, nil)
+}
+
+func over(c, s net.Conn, cfg *mux.Config) (client, server *mux.Session, err error) {
 	if client, err = mux.Client(c, cfg); err != nil {
 		return nil, nil, err
 	}

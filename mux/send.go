@@ -4,12 +4,15 @@ package mux
 // that provokes answers without reading them is cut off.
 const maxControl = 64 << 10
 
+// maxPings bounds them for a ping and its answer, which is dropped beyond.
+const maxPings = 4 << 10
+
 // queue sees that the control frame h is sent, ahead of any data written from
 // now on. It never blocks.
 func (s *Session) queue(h header) {
 	s.cmu.Lock()
 	defer s.cmu.Unlock()
-	if s.closing {
+	if s.closing || (h.kind == typePing && len(s.control) >= maxPings) {
 		return
 	}
 	if len(s.control) >= maxControl {
