@@ -138,6 +138,7 @@ func clientOver(addr string, dial func(ctx context.Context, addr string) (net.Co
 // A stack is a contender at work: a grpc server that answers.
 type stack struct {
 	contender
+	codec    codec
 	endpoint *endpoint
 	service  *service
 	server   *grpc.Server
@@ -145,17 +146,17 @@ type stack struct {
 }
 
 // start starts c. All that it starts carries its name as a profile label.
-func (c contender) start(ctx context.Context, pair security) (*stack, error) {
+func (c contender) start(ctx context.Context, pair security, cod codec) (*stack, error) {
 	if !c.secure {
 		pair = security{}
 	}
-	s := &stack{contender: c, service: new(service), served: make(chan error, 1)}
+	s := &stack{contender: c, codec: cod, service: new(service), served: make(chan error, 1)}
 	var err error
 	pprof.Do(ctx, pprof.Labels("contender", c.String()), func(context.Context) {
 		if s.endpoint, err = c.way.listen(pair); err != nil {
 			return
 		}
-		s.server = grpc.NewServer(append(s.endpoint.options, grpc.ForceServerCodecV2(codec{}))...)
+		s.server = grpc.NewServer(append(s.endpoint.options, grpc.ForceServerCodecV2(cod))...)
 		s.server.RegisterService(&serviceDesc, s.service)
 		go func() { s.served <- s.server.Serve(s.endpoint.lis) }()
 	})
@@ -181,7 +182,7 @@ func (s *stack) conns(ctx context.Context, n int) (*connections, error) {
 	conns := &connections{close: cl.close}
 	for range n {
 		cc, err := grpc.NewClient(cl.target, append(cl.options,
-			grpc.WithDefaultCallOptions(grpc.ForceCodecV2(codec{})))...)
+			grpc.WithDefaultCallOptions(grpc.ForceCodecV2(s.codec)))...)
 		if err == nil {
 			conns.list = append(conns.list, cc)
 			err = call(ctx, cc, 1)

@@ -47,8 +47,11 @@ func (o *options) run(stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	rep := newReport(o.rounds, o.slice)
-	r := &runner{rounds: o.rounds, slice: o.slice, warmUp: !o.smoke, pair: pair, progress: stderr}
+	rep := newReport(o)
+	r := &runner{
+		rounds: o.rounds, slice: o.slice, warmUp: !o.smoke,
+		pair: pair, codec: codec{o.copies}, progress: stderr,
+	}
 	var errs []error
 	for _, row := range rows(o.rows, o.idle) {
 		results, err := r.run(context.Background(), row, contenders(o.contenders))

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"time"
 )
 
 // A report is a whole run.
@@ -13,11 +12,12 @@ type report struct {
 	Machine machine  `json:"machine"`
 	Rounds  int      `json:"rounds"`
 	Slice   string   `json:"slice"`
+	Copies  bool     `json:"codec_copies"`
 	Results []result `json:"results"`
 }
 
-func newReport(rounds int, slice time.Duration) *report {
-	return &report{Machine: thisMachine(), Rounds: rounds, Slice: slice.String()}
+func newReport(o *options) *report {
+	return &report{Machine: thisMachine(), Rounds: o.rounds, Slice: o.slice.String(), Copies: o.copies}
 }
 
 // writeJSON writes the report for machines.
@@ -31,8 +31,12 @@ func (r *report) writeJSON(w io.Writer) error {
 func (r *report) writeMarkdown(w io.Writer) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s, %s, %d cores, %s\n", r.Machine.Go, r.Machine.Platform, r.Machine.Cores, r.Machine.CPU)
-	fmt.Fprintf(&b, "%d rounds of %s; ratios to direct gRPC over the same TCP or TLS, in the same round\n\n",
-		r.Rounds, r.Slice)
+	codec := "does not copy"
+	if r.Copies {
+		codec = "copies as protobuf does"
+	}
+	fmt.Fprintf(&b, "%d rounds of %s; the codec %s; ratios to direct gRPC over the same TCP or TLS, in the same round\n\n",
+		r.Rounds, r.Slice, codec)
 	lines := [][]string{{"row", "contender", "value", "ratio min / median / max"}}
 	last := ""
 	for i := range r.Results {

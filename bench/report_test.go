@@ -36,7 +36,7 @@ func TestMarkdown(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := `go1.26, linux/amd64, 2 cores, A CPU
-3 rounds of 300ms; ratios to direct gRPC over the same TCP or TLS, in the same round
+3 rounds of 300ms; the codec does not copy; ratios to direct gRPC over the same TCP or TLS, in the same round
 
 | row        | contender   | value  | ratio min / median / max |
 |------------|-------------|--------|--------------------------|

@@ -20,6 +20,7 @@ type runner struct {
 	slice    time.Duration
 	warmUp   bool // one round more, first, that does not count
 	pair     security
+	codec    codec
 	progress io.Writer
 }
 
@@ -59,7 +60,7 @@ func (r *runner) enter(ctx context.Context, row row, c contender) *entrant {
 	defer cancel()
 	labels := pprof.Labels("row", row.name, "contender", c.String())
 	pprof.Do(ctx, labels, func(ctx context.Context) {
-		if e.stack, e.err = c.start(ctx, r.pair); e.err == nil {
+		if e.stack, e.err = c.start(ctx, r.pair, r.codec); e.err == nil {
 			e.load, e.err = row.prepare(ctx, e.stack)
 		}
 	})

@@ -24,7 +24,7 @@ func TestContendersCarryBytes(t *testing.T) {
 		t.Run(c.String(), func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 			defer cancel()
-			s, err := c.start(ctx, pair)
+			s, err := c.start(ctx, pair, codec{copies: c.secure})
 			if err != nil {
 				t.Fatal(err)
 			}
