@@ -20,6 +20,9 @@ const (
 	excerptTimeout = time.Second
 )
 
+// maxErrorText bounds how much of an answer that is not HTTP an error quotes.
+const maxErrorText = 200
+
 // errHeadTooLong says that the head of an answer exceeded Dialer.MaxHead.
 var errHeadTooLong = errors.New("the head of the answer is too long")
 
@@ -47,6 +50,9 @@ func readAnswer(c net.Conn, maxHead int, req *http.Request) (*http.Response, *bu
 	if err != nil {
 		if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
 			err = fmt.Errorf("the connection was closed without one: %w", io.ErrUnexpectedEOF)
+		}
+		if text := err.Error(); len(text) > maxErrorText { // net/http quotes whole lines
+			err = errors.New(clip(text, maxErrorText))
 		}
 		return nil, nil, err
 	}
