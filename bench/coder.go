@@ -16,7 +16,7 @@ func serveHTTP(inner net.Listener, handler func(q *queue) http.Handler) *queue {
 	srv := &http.Server{ErrorLog: log.New(io.Discard, "", 0)}
 	q := newQueue(inner.Addr(), srv)
 	srv.Handler = handler(q)
-	go srv.Serve(inner) // returns when q is closed
+	go func() { _ = srv.Serve(inner) }() // returns when q is closed
 	return q
 }
 

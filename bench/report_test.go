@@ -109,7 +109,7 @@ func TestSVG(t *testing.T) {
 	d := xml.NewDecoder(bytes.NewReader(rep.svg()))
 	for {
 		token, err := d.Token()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {

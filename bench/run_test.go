@@ -71,7 +71,7 @@ func echo(ctx context.Context, t *testing.T, cc *grpc.ClientConn, size int) {
 	if err := stream.CloseSend(); err != nil {
 		t.Fatal(err)
 	}
-	if err := stream.RecvMsg(m); err != io.EOF {
+	if err := stream.RecvMsg(m); !errors.Is(err, io.EOF) {
 		t.Fatalf("got %v, want EOF", err)
 	}
 }

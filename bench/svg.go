@@ -96,7 +96,7 @@ func (p *plot) printf(format string, args ...any) { fmt.Fprintf(p, format, args.
 // text writes s with its baseline at y.
 func (p *plot) text(x, y int, anchor, s string) {
 	p.printf(`<text x="%d" y="%d" text-anchor="%s">`, x, y, anchor)
-	xml.EscapeText(p, []byte(s)) // never fails on a Buffer
+	_ = xml.EscapeText(p, []byte(s)) // never fails on a Buffer
 	p.printf("</text>\n")
 }
 
