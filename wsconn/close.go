@@ -101,7 +101,7 @@ func (c *Conn) own() bool {
 func (c *Conn) onBeat() {
 	next := c.cfg.PingInterval
 	if from := c.waitingFrom.Load(); from != 0 {
-		silent := time.Since(c.born) - time.Duration(from)
+		silent := time.Since(c.born) - time.Duration(from-1)
 		switch {
 		case silent >= c.cfg.SilenceTimeout:
 			c.abandon()

@@ -64,7 +64,7 @@ type Conn struct {
 
 	beat        *time.Timer
 	born        time.Time
-	waitingFrom atomic.Int64 // when Read began to wait, since born; 0 when it is not
+	waitingFrom atomic.Int64 // when Read began to wait, since born, plus 1; 0 when it is not
 	lost        atomic.Bool  // the peer was silent for too long
 }
 
@@ -159,7 +159,7 @@ func (c *Conn) readRaw(p []byte) (int, error) {
 		}
 		return n, nil
 	}
-	c.waitingFrom.Store(int64(time.Since(c.born)) | 1)
+	c.waitingFrom.Store(int64(time.Since(c.born)) + 1)
 	n, err := c.conn.Read(p)
 	c.waitingFrom.Store(0)
 	switch {
