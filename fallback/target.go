@@ -239,5 +239,6 @@ func (t *target) forget(l *link) {
 	defer t.mu.Unlock()
 	if t.current == l {
 		t.current = nil
+		t.setWay(Undecided, "the tunnel was not used and closed")
 	}
 }

@@ -53,7 +53,8 @@ func (s *Session) startReceiving() {
 	s.rtoken = make(chan struct{}, 1)
 	s.rtoken <- struct{}{}
 	s.armed.Store(true)
-	s.timer = time.AfterFunc(0, s.readIfIdle)
+	s.timer = time.AfterFunc(time.Hour, s.readIfIdle) // never: it is there before it runs
+	s.timer.Reset(0)
 }
 
 func (s *Session) stopReceiving() { s.timer.Stop() }

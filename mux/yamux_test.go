@@ -154,6 +154,7 @@ func TestYamuxGoAway(t *testing.T) {
 		if err := <-down; err != nil {
 			t.Errorf("Shutdown: got %v, want nil", err)
 		}
+		<-y.CloseChan()
 		if _, err := y.Open(); err == nil {
 			t.Error("their Open after our Shutdown: got nil, want an error")
 		}
