@@ -106,7 +106,9 @@ func newConn(c net.Conn, cfg *Config, client bool, subprotocol string, early []b
 		conn.dec.state = ws.StateClientSide
 	}
 	if conn.cfg.PingInterval > 0 {
+		conn.wmu.Lock() // onBeat takes it before it looks at beat
 		conn.beat = time.AfterFunc(conn.cfg.PingInterval, conn.onBeat)
+		conn.wmu.Unlock()
 	}
 	return conn
 }
