@@ -14,11 +14,14 @@ import (
 // patience is by how much a slice may overrun before it counts as hung.
 const patience = 30 * time.Second
 
+// set is how many rounds are played on the same connections.
+const set = 6
+
 // A runner runs rows.
 type runner struct {
 	rounds   int
 	slice    time.Duration
-	warmUp   bool // one round more, first, that does not count
+	warmUp   bool // before each set, one round that does not count
 	pair     security
 	codec    codec
 	progress io.Writer
@@ -53,40 +56,61 @@ func (r *runner) run(ctx context.Context, row row, list []contender) ([]result, 
 	return collect(row, list, entrants), errors.Join(errs...)
 }
 
-// enter starts c and its load.
+// enter starts c.
 func (r *runner) enter(ctx context.Context, row row, c contender) *entrant {
 	e := &entrant{values: make([][]float64, len(row.metrics))}
-	ctx, cancel := withPatience(ctx, 0)
-	defer cancel()
-	labels := pprof.Labels("row", row.name, "contender", c.String())
-	pprof.Do(ctx, labels, func(ctx context.Context) {
-		if e.stack, e.err = c.start(ctx, r.pair, r.codec); e.err == nil {
-			e.load, e.err = row.prepare(ctx, e.stack)
-		}
-	})
+	labels := pprof.Labels("row", row.name)
+	pprof.Do(ctx, labels, func(ctx context.Context) { e.stack, e.err = c.start(ctx, r.pair, r.codec) })
 	return e
 }
 
-// play plays the rounds.
+// play plays the rounds, in sets that begin with new connections: no two
+// connections are of quite the same speed, even if all else is the same.
 func (r *runner) play(ctx context.Context, row row, entrants []*entrant) {
-	warmUp, rounds := 0, r.rounds
-	if r.warmUp {
-		warmUp = 1
-	}
+	rounds := r.rounds
 	if row.steady {
 		rounds = (rounds + 4) / 5
 	}
 	shuffle := rand.New(rand.NewPCG(1, 2)) // the same orders in each run
-	begin := time.Now()
-	for round := range warmUp + rounds {
+	turns := func(counts bool) {
 		for _, i := range shuffle.Perm(len(entrants)) {
-			entrants[i].play(ctx, row, r.slice, round >= warmUp)
+			entrants[i].play(ctx, row, r.slice, counts)
 		}
-		if round == 0 {
-			all := time.Since(begin) * time.Duration(warmUp+rounds)
+	}
+	for round := range rounds {
+		begin := time.Now()
+		if round%set == 0 {
+			for _, e := range entrants {
+				e.connect(ctx, row)
+			}
+			if r.warmUp {
+				turns(false)
+			}
+		}
+		turns(true)
+		if round == 1 || rounds == 1 {
+			all := time.Since(begin) * time.Duration(rounds+(rounds+set-1)/set)
 			fmt.Fprintf(r.progress, "%s: %d contenders, about %v\n", row.name, len(entrants), all.Round(time.Second))
 		}
 	}
+}
+
+// connect gives e a new load.
+func (e *entrant) connect(ctx context.Context, row row) {
+	if e.err != nil {
+		return
+	}
+	if e.load != nil {
+		e.err = e.load.Close()
+		e.load = nil
+	}
+	if e.err != nil {
+		return
+	}
+	ctx, cancel := withPatience(ctx, 0)
+	defer cancel()
+	labels := pprof.Labels("row", row.name, "contender", e.stack.String())
+	pprof.Do(ctx, labels, func(ctx context.Context) { e.load, e.err = row.prepare(ctx, e.stack) })
 }
 
 // play works for one slice and keeps the values if it counts. Garbage that
@@ -109,7 +133,7 @@ func (e *entrant) play(ctx context.Context, row row, d time.Duration, counts boo
 	}
 }
 
-// close closes what enter opened.
+// close closes what enter and connect opened.
 func (e *entrant) close() error {
 	var errs []error
 	if e.load != nil {
