@@ -123,6 +123,10 @@ func (c *Conn) writeFrame(op ws.OpCode, head, body []byte) (kept, accepted bool,
 	f := getBuf(size)
 	f.b = appendFrame(f.b, op, c.client, head, body)
 	if detach {
+		if !c.own() {
+			putBuf(f)
+			return true, false, net.ErrClosed
+		}
 		return c.writeDetached(f, f.b)
 	}
 	m, err := c.conn.Write(f.b)
@@ -175,7 +179,8 @@ func (c *Conn) beginWrite() (detach bool) {
 }
 
 // endWrite ends what beginWrite began. It reports whether err says that
-// SetWriteDeadline interrupted the frame, so that the rest of it is to follow.
+// SetWriteDeadline interrupted the frame, so that the rest of it is to follow;
+// Close then waits for that already, lest its own frame lands in this one.
 func (c *Conn) endWrite(err error) (interrupted bool) {
 	c.wmu.Lock()
 	defer c.wmu.Unlock()
@@ -188,18 +193,18 @@ func (c *Conn) endWrite(err error) (interrupted bool) {
 		return false
 	}
 	_ = c.conn.SetWriteDeadline(noDeadline)
-	return err != nil && isTimeout(err)
+	if err == nil || !isTimeout(err) {
+		return false
+	}
+	c.owned.Add(1)
+	return true
 }
 
 // writeDetached writes b, a frame or the rest of one, from a goroutine that
-// owns f, and waits for it until the write deadline passes. If the goroutine
-// is left behind, it returns the token itself.
+// owns f and that Close waits for as by own, and waits for it until the write
+// deadline passes. If the goroutine is left behind, it returns the token itself.
 func (c *Conn) writeDetached(f *frameBuf, b []byte) (kept, accepted bool, err error) {
 	done, left := make(chan error), make(chan struct{})
-	if !c.own() {
-		putBuf(f)
-		return true, false, net.ErrClosed
-	}
 	go func() {
 		defer c.owned.Done()
 		_, err := c.conn.Write(b)
