@@ -132,7 +132,7 @@ func (u *Upgrader) originAllowed(r *http.Request) bool {
 		return false
 	}
 	o, err := url.Parse(origin[0])
-	return err == nil && strings.EqualFold(o.Host, r.Host)
+	return err == nil && o.Host != "" && strings.EqualFold(o.Host, r.Host)
 }
 
 // answer returns the 101 to r.
