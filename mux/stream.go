@@ -12,8 +12,8 @@ import (
 )
 
 // maxChunk is how many bytes of one Write go into one frame, so that streams
-// take turns. With its header it fills a WebSocket frame of 64 KiB.
-const maxChunk = 64<<10 - headerSize
+// take turns. With its header it fills a WebSocket frame of 128 KiB.
+const maxChunk = 128<<10 - headerSize
 
 // errReset says that the peer refused the stream or gave it up.
 var errReset = fmt.Errorf("mux: the peer reset the stream: %w", syscall.ECONNRESET)

@@ -4,7 +4,7 @@ import "time"
 
 // Defaults of Config.
 const (
-	defaultMaxFrame        = 64 << 10
+	defaultMaxFrame        = 128 << 10
 	defaultMaxText         = 4 << 10
 	defaultPingInterval    = 20 * time.Second
 	defaultSilenceTimeout  = 45 * time.Second
@@ -18,7 +18,7 @@ const (
 // and must not be changed once it is in use.
 type Config struct {
 	// MaxFrame is the largest payload, in bytes, of a frame that Write
-	// sends. A longer Write becomes several frames. 0 means 64 KiB.
+	// sends. A longer Write becomes several frames. 0 means 128 KiB.
 	MaxFrame int
 
 	// OnText receives each text message. It runs on the goroutine that

@@ -111,7 +111,7 @@ func (*brokenServer) EmptyCall(context.Context, *testgrpc.Empty) (*testgrpc.Empt
 // UnaryCall ignores the status, the metadata and the size that it is asked for,
 // and is another server at each call.
 func (s *brokenServer) UnaryCall(context.Context, *testgrpc.SimpleRequest) (*testgrpc.SimpleResponse, error) {
-	id := string('a' + rune(s.calls.Add(1)%26))
+	id := string('a' + s.calls.Add(1)%26)
 	return &testgrpc.SimpleResponse{Payload: onlyByte, ServerId: id}, nil
 }
 

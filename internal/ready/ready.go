@@ -9,8 +9,8 @@ import (
 )
 
 // BufferSize is that of grpc's buffers, which it takes from pools. With the
-// headers beneath, a full one makes one WebSocket frame and four TLS records.
-const BufferSize = 64<<10 - 64
+// headers beneath, a full one makes one WebSocket frame and eight TLS records.
+const BufferSize = 128<<10 - 64
 
 // fewBytes is what a read is expected to bring at least if the one before it
 // did. The wait for the next one is then not worth a call of its own.
