@@ -119,7 +119,7 @@ func (l *Listener) refuseDowngraded(w http.ResponseWriter) {
 	h := w.Header()
 	h.Set("Culvert-Tunnel", l.cfg.Path)
 	h.Set("Upgrade", "websocket")
-	h.Set("Connection", "Upgrade, close")
+	h["Connection"] = []string{"close", "Upgrade"} // net/http looks at the first: it must not wait for the body
 	http.Error(w, "a hop in front turned this gRPC call into HTTP/1.1; use the tunnel at "+l.cfg.Path,
 		http.StatusUpgradeRequired)
 }

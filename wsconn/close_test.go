@@ -38,7 +38,7 @@ func TestCloseWith(t *testing.T) {
 		for _, client := range []bool{false, true} {
 			conn, far := rawPair(client, nil)
 			go func() { _ = conn.CloseWith(tt.code, tt.reason) }()
-			f, err := ws.ReadFrame(far)
+			f, err := readFrame(far)
 			if err != nil || f.Header.OpCode != ws.OpClose || f.Header.Masked != client || f.Header.Length > 125 {
 				t.Fatalf("%s: got %+v, %v, want a Close frame", tt.name, f.Header, err)
 			}

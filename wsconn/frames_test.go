@@ -23,7 +23,7 @@ func payloads(t *testing.T, r io.Reader, client bool, n int) [][]byte {
 	t.Helper()
 	var list [][]byte
 	for range n {
-		f, err := ws.ReadFrame(r)
+		f, err := readFrame(r)
 		if err != nil {
 			t.Fatal(err)
 		}

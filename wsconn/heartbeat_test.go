@@ -21,7 +21,7 @@ func pings(far net.Conn, answer bool) (count chan int) {
 	go func() {
 		n := 0
 		for {
-			f, err := ws.ReadFrame(far)
+			f, err := readFrame(far)
 			if err != nil {
 				count <- n
 				return

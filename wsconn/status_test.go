@@ -15,22 +15,19 @@ import (
 )
 
 // answered performs a handshake with a peer that sends answer and then ends
-// the connection, or keeps it open; it also returns what the peer was sent,
-// once the dialer has closed its end.
-func answered(t *testing.T, answer string, keep bool) (err error, sent string) { //nolint:staticcheck // the error is what counts
+// the connection. It returns the error, and what the peer was sent until the
+// dialer closed its end.
+func answered(t *testing.T, answer string) (sent string, err error) {
 	t.Helper()
 	near, far := net.Pipe()
 	got := make(chan string, 1)
 	go func() {
-		r, err := io.ReadAll(far)
-		_ = err // nil at the end of a pipe
+		r, _ := io.ReadAll(far) // fails once far is closed
 		got <- string(r)
 	}()
 	go func() {
 		_, _ = io.WriteString(far, answer)
-		if !keep {
-			_ = far.Close()
-		}
+		_ = far.Close()
 	}()
 	c, err := new(wsconn.Dialer).Handshake(t.Context(), near, "ws://api.invalid/path?q=1")
 	if err == nil {
@@ -40,7 +37,7 @@ func answered(t *testing.T, answer string, keep bool) (err error, sent string) {
 	if _, again := near.Write([]byte("x")); !errors.Is(again, io.ErrClosedPipe) {
 		t.Errorf("the connection was not closed: Write gives %v", again)
 	}
-	return err, <-got
+	return <-got, err
 }
 
 // TestStatusError checks what a refusal says, and its bounds.
@@ -59,7 +56,7 @@ func TestStatusError(t *testing.T) {
 		{"chunked", "HTTP/1.1 500 Oh\r\nTransfer-Encoding: chunked\r\n\r\n4\r\noops\r\n0\r\n\r\n", []string{`"oops"`}, 500},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			err, sent := answered(t, tt.answer, false)
+			sent, err := answered(t, tt.answer)
 			var status *wsconn.StatusError
 			if !errors.As(err, &status) || status.StatusCode != tt.status || status.Op != "GET" || status.Proxy != "" {
 				t.Fatalf("got %#v, want a StatusError with %d", err, tt.status)
@@ -95,7 +92,7 @@ func TestHandshakeError(t *testing.T) {
 		"no Connection":  {"HTTP/1.1 101 x\r\nUpgrade: WebSocket\r\n\r\n", nil, "no Connection: Upgrade"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			err, _ := answered(t, tt.answer, false)
+			_, err := answered(t, tt.answer)
 			var handshake *wsconn.HandshakeError
 			if !errors.As(err, &handshake) || handshake.Target != "ws://api.invalid/path?q=1" || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("got %v, want a HandshakeError with %q", err, tt.want)

@@ -113,7 +113,7 @@ func (e *UpgradeError) Answer(w http.ResponseWriter) {
 	if e.StatusCode == http.StatusUpgradeRequired {
 		h.Set("Upgrade", "websocket")
 		h.Set("Sec-WebSocket-Version", "13")
-		h.Set("Connection", "Upgrade, close")
+		h["Connection"] = []string{"close", "Upgrade"} // net/http looks at the first: it must not wait for the body
 	}
 	if e.StatusCode == http.StatusMethodNotAllowed {
 		h.Set("Allow", http.MethodGet)
