@@ -127,12 +127,16 @@ func allocated() uint64 {
 // texts, the same end, and no memory for a length that is only declared.
 func FuzzAgree(f *testing.F) {
 	for _, masked := range []bool{false, true} {
-		f.Add(seed(masked, ws.NewBinaryFrame([]byte("hello")), ws.NewPingFrame([]byte("p")), ws.NewCloseFrame(ws.NewCloseFrameBody(1000, ""))), masked)
-		f.Add(seed(masked, ws.NewFrame(ws.OpBinary, false, []byte("a")), ws.NewPongFrame(nil), ws.NewFrame(ws.OpContinuation, true, []byte("b"))), masked)
-		f.Add(seed(masked, ws.NewFrame(ws.OpText, false, []byte("te")), ws.NewFrame(ws.OpContinuation, true, []byte("xt")), ws.NewBinaryFrame(nil)), masked)
+		f.Add(seed(masked, ws.NewBinaryFrame([]byte("hello")), ws.NewPingFrame([]byte("p")),
+			ws.NewCloseFrame(ws.NewCloseFrameBody(1000, ""))), masked)
+		f.Add(seed(masked, ws.NewFrame(ws.OpBinary, false, []byte("a")), ws.NewPongFrame(nil),
+			ws.NewFrame(ws.OpContinuation, true, []byte("b"))), masked)
+		f.Add(seed(masked, ws.NewFrame(ws.OpText, false, []byte("te")), ws.NewFrame(ws.OpContinuation, true, []byte("xt")),
+			ws.NewBinaryFrame(nil)), masked)
 		f.Add(seed(masked, ws.NewTextFrame(make([]byte, 200)), ws.NewTextFrame(nil)), masked)
 		f.Add(seed(masked, ws.NewTextFrame([]byte("\xff"))), masked)
-		f.Add(seed(masked, ws.NewBinaryFrame(make([]byte, 300)), ws.NewBinaryFrame(make([]byte, 300)), ws.NewCloseFrame(ws.NewCloseFrameBody(4000, "own"))), masked)
+		f.Add(seed(masked, ws.NewBinaryFrame(make([]byte, 300)), ws.NewBinaryFrame(make([]byte, 300)),
+			ws.NewCloseFrame(ws.NewCloseFrameBody(4000, "own"))), masked)
 		for _, body := range [][]byte{nil, {3}, {3, 0xed}, {3, 0xe8, 0xff}, {3, 0xf5}, {0x13, 0x88}} {
 			f.Add(seed(masked, ws.NewBinaryFrame([]byte("x")), ws.NewCloseFrame(body)), masked)
 		}
@@ -156,7 +160,8 @@ func TestAgreeAtLimits(t *testing.T) {
 		for _, size := range []int{maxText, maxText + 1} {
 			text := strings.Repeat("t", size)
 			agree(t, seed(server, ws.NewTextFrame([]byte(text)), ws.NewBinaryFrame([]byte("x"))), server)
-			agree(t, seed(server, ws.NewFrame(ws.OpText, false, []byte(text[1:])), ws.NewFrame(ws.OpContinuation, true, []byte("t"))), server)
+			agree(t, seed(server, ws.NewFrame(ws.OpText, false, []byte(text[1:])), ws.NewFrame(ws.OpContinuation, true, []byte("t"))),
+				server)
 		}
 	}
 }

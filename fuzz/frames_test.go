@@ -32,8 +32,10 @@ const maxInput = 4 << 10
 // chopped up does not matter, and the payload is that which gobwas/ws finds.
 func FuzzFrames(f *testing.F) {
 	for _, masked := range []bool{false, true} {
-		f.Add(seed(masked, ws.NewBinaryFrame([]byte("hello")), ws.NewPingFrame([]byte("p")), ws.NewCloseFrame(ws.NewCloseFrameBody(1000, ""))), 3)
-		f.Add(seed(masked, ws.NewFrame(ws.OpBinary, false, []byte("a")), ws.NewPingFrame(nil), ws.NewFrame(ws.OpContinuation, true, []byte("b"))), 1)
+		f.Add(seed(masked, ws.NewBinaryFrame([]byte("hello")), ws.NewPingFrame([]byte("p")),
+			ws.NewCloseFrame(ws.NewCloseFrameBody(1000, ""))), 3)
+		f.Add(seed(masked, ws.NewFrame(ws.OpBinary, false, []byte("a")), ws.NewPingFrame(nil),
+			ws.NewFrame(ws.OpContinuation, true, []byte("b"))), 1)
 		f.Add(seed(masked, ws.NewTextFrame([]byte("text")), ws.NewBinaryFrame(make([]byte, 300))), 100)
 		f.Add(seed(masked, ws.NewCloseFrame(ws.NewCloseFrameBody(1011, "no"))), 7)
 	}

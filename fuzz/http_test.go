@@ -17,7 +17,8 @@ import (
 // key beforehand, so none of them opens a WebSocket, and each gives an error
 // of bounded length that names the server's fault.
 func FuzzAnswer(f *testing.F) {
-	f.Add([]byte("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\nSec-WebSocket-Protocol: culvert.v1\r\n\r\n\x82\x01x"))
+	f.Add([]byte("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
+		"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\nSec-WebSocket-Protocol: culvert.v1\r\n\r\n\x82\x01x"))
 	f.Add([]byte("HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nServer: nginx\r\nContent-Length: 6\r\n\r\n<html>"))
 	f.Add([]byte("HTTP/1.1 302 Found\r\nLocation: https://login.example.com/\r\n\r\n"))
 	f.Add([]byte("SSH-2.0-OpenSSH\r\n"))

@@ -24,7 +24,8 @@ import (
 func upgradeRequest() *http.Request {
 	r := httptest.NewRequest(http.MethodGet, "http://h/culvert", nil)
 	for k, v := range map[string]string{
-		"Connection": "keep-alive, Upgrade", "Upgrade": "WebSocket", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+		"Connection": "keep-alive, Upgrade", "Upgrade": "WebSocket", "Sec-WebSocket-Version": "13",
+		"Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
 	} {
 		r.Header.Set(k, v)
 	}

@@ -74,13 +74,15 @@ func TestFragmentsAndControl(t *testing.T) {
 					ws.NewPongFrame([]byte("unasked")),
 					fragment(ws.OpBinary, "a"), ws.NewPingFrame(nil), fragment(ws.OpContinuation, ""),
 					ws.NewFrame(ws.OpContinuation, true, []byte("bc")),
-					fragment(ws.OpText, "te"), ws.NewPingFrame([]byte("in a text")), ws.NewFrame(ws.OpContinuation, true, []byte("xt\u00e9")),
+					fragment(ws.OpText, "te"), ws.NewPingFrame([]byte("in a text")),
+					ws.NewFrame(ws.OpContinuation, true, []byte("xt\u00e9")),
 					ws.NewBinaryFrame(nil), ws.NewTextFrame(nil), ws.NewBinaryFrame(bytes.Repeat([]byte("d"), 70_000)),
 					ws.NewCloseFrame(ws.NewCloseFrameBody(1000, "")))
 				var texts []string
 				bare, far := net.Pipe()
 				role := map[bool]func(net.Conn, *wsconn.Config) *wsconn.Conn{false: wsconn.Server, true: wsconn.Client}[client]
-				conn := role(&chopped{bare, chop(bytes.NewReader(raw))}, &wsconn.Config{OnText: func(b []byte) { texts = append(texts, string(b)) }})
+				cfg := &wsconn.Config{OnText: func(b []byte) { texts = append(texts, string(b)) }}
+				conn := role(&chopped{bare, chop(bytes.NewReader(raw))}, cfg)
 				defer conn.Close()
 				defer far.Close()
 				go func() { _, _ = io.Copy(io.Discard, far) }()
@@ -111,7 +113,8 @@ func TestClientRefuses(t *testing.T) {
 		{"opcode 15", "reserved op code", []byte{0x8f, 0}, 1002},
 		{"new message in a fragmented one", "continuation", encode(false, fragment(ws.OpBinary, ""), ws.NewBinaryFrame(nil)), 1002},
 		{"text in a fragmented message", "continuation", encode(false, fragment(ws.OpBinary, ""), ws.NewTextFrame(nil)), 1002},
-		{"fragmented text", "too long", encode(false, fragment(ws.OpText, "abc"), ws.NewFrame(ws.OpContinuation, true, []byte("de"))), 1009},
+		{"fragmented text", "too long", encode(false, fragment(ws.OpText, "abc"), ws.NewFrame(ws.OpContinuation, true, []byte("de"))),
+			1009},
 		{"empty text", "text message", encode(false, ws.NewTextFrame(nil)), 1003},
 		{"huge ping", "payload limit", []byte{0x89, 127, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, 1002},
 	} {
@@ -181,7 +184,8 @@ func TestPingWhileWriteIsBlocked(t *testing.T) {
 		go func() { _, err := conn.Write([]byte("blocked")); wrote <- err }()
 		synctest.Wait()
 		go func() {
-			_, _ = far.Write(encode(true, ws.NewPingFrame([]byte("one")), ws.NewPingFrame([]byte("two")), ws.NewBinaryFrame([]byte("data"))))
+			_, _ = far.Write(encode(true, ws.NewPingFrame([]byte("one")), ws.NewPingFrame([]byte("two")),
+				ws.NewBinaryFrame([]byte("data"))))
 		}()
 		got := make([]byte, 4)
 		if _, err := io.ReadFull(conn, got); err != nil || string(got) != "data" {

@@ -127,7 +127,8 @@ func TestFramesOnTheWire(t *testing.T) {
 func TestWriteText(t *testing.T) {
 	a, b := net.Pipe()
 	got := make(chan string, 1)
-	client, server := wsconn.Client(a, &wsconn.Config{MaxFrame: 10}), wsconn.Server(b, &wsconn.Config{OnText: func(text []byte) { got <- string(text) }})
+	client := wsconn.Client(a, &wsconn.Config{MaxFrame: 10})
+	server := wsconn.Server(b, &wsconn.Config{OnText: func(text []byte) { got <- string(text) }})
 	go func() { _, _ = io.Copy(io.Discard, server) }()
 	if err := client.WriteText([]byte("hello\u00e9")); err != nil {
 		t.Errorf("got %v, want nil", err)

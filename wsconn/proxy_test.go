@@ -61,8 +61,10 @@ func (p *proxy) serve(c net.Conn) {
 		return
 	}
 	p.asked <- r.Method + " " + r.Host
-	if want := "Basic " + base64.StdEncoding.EncodeToString([]byte(p.user)); p.user != "" && r.Header.Get("Proxy-Authorization") != want {
-		_, _ = io.WriteString(c, "HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic realm=\"corp\"\r\nContent-Length: 0\r\n\r\n")
+	want := "Basic " + base64.StdEncoding.EncodeToString([]byte(p.user))
+	if p.user != "" && r.Header.Get("Proxy-Authorization") != want {
+		_, _ = io.WriteString(c, "HTTP/1.1 407 Proxy Authentication Required\r\n"+
+			"Proxy-Authenticate: Basic realm=\"corp\"\r\nContent-Length: 0\r\n\r\n")
 		return
 	}
 	to, err := net.Dial("tcp", p.to)
@@ -195,7 +197,8 @@ func TestProxyRefuses(t *testing.T) {
 				t.Errorf("the error holds the password: %v", err)
 			}
 			var status *wsconn.StatusError
-			if errors.As(err, &status) != (tt.status != 0) || status != nil && (status.StatusCode != tt.status || status.Proxy != u.Host || status.Op != "CONNECT") {
+			if errors.As(err, &status) != (tt.status != 0) || status != nil &&
+				(status.StatusCode != tt.status || status.Proxy != u.Host || status.Op != "CONNECT") {
 				t.Errorf("got %#v, want status %d of the proxy", status, tt.status)
 			}
 		})
@@ -239,15 +242,15 @@ func TestProxyIsSilent(t *testing.T) {
 					Proxy:            http.ProxyURL(&url.URL{Scheme: scheme, Host: "proxy.invalid:3128"}),
 					DialContext:      func(context.Context, string, string) (net.Conn, error) { return near, nil },
 				}
-				ended := make(chan error, 1)
+				ended := make(chan struct{})
 				go func() {
+					defer close(ended)
 					if gone {
 						_, _ = far.Read(make([]byte, 4096))
-						ended <- far.Close()
+						_ = far.Close()
 						return
 					}
-					_, err := io.Copy(io.Discard, far)
-					ended <- err
+					_, _ = io.Copy(io.Discard, far) // until the dialer closes its end
 				}()
 				want := context.DeadlineExceeded
 				if gone {

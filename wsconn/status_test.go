@@ -47,11 +47,14 @@ func TestStatusError(t *testing.T) {
 		want         []string
 		status       int
 	}{
-		{"script before the text", "HTTP/1.1 200 OK\r\n\r\n<!DOCTYPE html>\n<html><head>\n<title>Sign in &mdash; Corp</title>\n", []string{`"Sign in &mdash; Corp"`}, 200},
+		{"script before the text", "HTTP/1.1 200 OK\r\n\r\n<!DOCTYPE html>\n<html><head>\n<title>Sign in &mdash; Corp</title>\n",
+			[]string{`"Sign in &mdash; Corp"`}, 200},
 		{"nobody named", "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", []string{"an unnamed server answered 404"}, 404},
-		{"Via", "HTTP/1.1 502 Bad Gateway\r\nServer: a\r\nVia: 1.1 b\r\nContent-Length: 0\r\n\r\n", []string{"Server: a, Via: 1.1 b answered 502"}, 502},
+		{"Via", "HTTP/1.1 502 Bad Gateway\r\nServer: a\r\nVia: 1.1 b\r\nContent-Length: 0\r\n\r\n",
+			[]string{"Server: a, Via: 1.1 b answered 502"}, 502},
 		{"an answer of gRPC", "HTTP/1.1 415 Unsupported Media Type\r\nContent-Length: 3\r\n\r\n\x00\xff\n", []string{"415"}, 415},
-		{"long fields", "HTTP/1.1 503 " + strings.Repeat("s", 5000) + "\r\nServer: " + strings.Repeat("v", 5000) + "\r\n\r\n" + strings.Repeat("b", 5000), []string{"503 sss"}, 503},
+		{"long fields", "HTTP/1.1 503 " + strings.Repeat("s", 5000) + "\r\nServer: " + strings.Repeat("v", 5000) + "\r\n\r\n" +
+			strings.Repeat("b", 5000), []string{"503 sss"}, 503},
 		{"body cut short", "HTTP/1.1 500 Oh\r\nContent-Length: 100\r\n\r\nonly this", []string{`"only this"`}, 500},
 		{"chunked", "HTTP/1.1 500 Oh\r\nTransfer-Encoding: chunked\r\n\r\n4\r\noops\r\n0\r\n\r\n", []string{`"oops"`}, 500},
 	} {
@@ -83,9 +86,10 @@ func TestHandshakeError(t *testing.T) {
 		cause  error
 		want   string
 	}{
-		"nothing":        {"", io.ErrUnexpectedEOF, "the connection was closed without one"},
-		"half a head":    {"HTTP/1.1 101 Switching", io.ErrUnexpectedEOF, "the connection was closed without one"},
-		"half a field":   {"HTTP/1.1 101 Switching Protocols\r\nUpgrade: web", io.ErrUnexpectedEOF, "the connection was closed without one"},
+		"nothing":     {"", io.ErrUnexpectedEOF, "the connection was closed without one"},
+		"half a head": {"HTTP/1.1 101 Switching", io.ErrUnexpectedEOF, "the connection was closed without one"},
+		"half a field": {"HTTP/1.1 101 Switching Protocols\r\nUpgrade: web", io.ErrUnexpectedEOF,
+			"the connection was closed without one"},
 		"TLS alert":      {"\x15\x03\x01\x00\x02\x02\x46\r\n\r\n", nil, "reading the answer"},
 		"HTTP/2 preface": {"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", nil, "reading the answer"},
 		"no length":      {"HTTP/1.1 101 x\r\nConnection: Upgrade\r\nUpgrade: h2c, x\r\n\r\n", nil, `the 101 upgrades to "h2c, x"`},
@@ -145,7 +149,8 @@ func TestHandshakeTimes(t *testing.T) {
 // TestRetryAfter reads both forms of the header.
 func TestRetryAfter(t *testing.T) {
 	for v, want := range map[string]time.Duration{
-		"7": 7 * time.Second, "0": 0, "Fri, 31 Dec 1999 23:59:59 GMT": 0, "": -1, "-1": -1, "9999999999999999": 1<<63 - 1, "99999999999999999999999": -1, "soon": -1, "1.5": -1,
+		"7": 7 * time.Second, "0": 0, "Fri, 31 Dec 1999 23:59:59 GMT": 0, "": -1, "-1": -1, "9999999999999999": 1<<63 - 1,
+		"99999999999999999999999": -1, "soon": -1, "1.5": -1,
 	} {
 		e := &wsconn.StatusError{Header: http.Header{"Retry-After": {v}}}
 		if got, ok := e.RetryAfter(); ok != (want >= 0) || ok && got != want {
@@ -166,7 +171,8 @@ func TestBadURL(t *testing.T) {
 		return nil, io.EOF
 	}}
 	for _, u := range []string{"", "api.invalid", "http://api.invalid/", "ws:///path", "ws://h:port/", "wss:api", "ws://%zz/"} {
-		if _, err := d.Dial(t.Context(), u); err == nil || !strings.HasPrefix(err.Error(), "wsconn: ") || strings.Contains(err.Error(), "\n") {
+		_, err := d.Dial(t.Context(), u)
+		if err == nil || !strings.HasPrefix(err.Error(), "wsconn: ") || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%q: got %v, want one line", u, err)
 		}
 		near, far := net.Pipe()
