@@ -62,8 +62,8 @@ func (l *Listener) pause(d time.Duration) bool {
 // HTTP/1.1 server.
 func (l *Listener) split(c net.Conn) {
 	l.setPending(c, true)
-	defer l.setPending(c, false)
 	inner, isHTTP2, err := l.tellApart(c)
+	l.setPending(c, false) // before somebody has it: Close spares what was handed out
 	if err != nil {
 		l.cfg.Logger.Debug("listener: no usable connection", "remote", c.RemoteAddr(), "err", err)
 		_ = c.Close()
