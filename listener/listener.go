@@ -57,6 +57,7 @@ func Listen(network, addr string, cfg *Config) (*Listener, error) {
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    l.cfg.MaxHead,
 		TLSNextProto:      map[string]func(*http.Server, *tls.Conn, http.Handler){},
+		ConnContext:       withTLSState,
 		ErrorLog:          errorLog(l.cfg.Logger),
 	}
 	l.owned.Add(2)

@@ -149,6 +149,14 @@ func tlsState(c net.Conn) *tls.ConnectionState {
 	return &state
 }
 
+type tlsStateKey struct{}
+
+// withTLSState hands the TLS state of c on to its requests: net/http does not
+// find it in a sniffed connection.
+func withTLSState(ctx context.Context, c net.Conn) context.Context {
+	return context.WithValue(ctx, tlsStateKey{}, tlsState(c))
+}
+
 // setPending keeps count of connections that Close is to close, since nobody
 // else knows of them yet.
 func (l *Listener) setPending(c net.Conn, pending bool) {

@@ -2,6 +2,7 @@ package listener
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"mime"
 	"net"
@@ -18,6 +19,9 @@ import (
 
 // route is the HTTP/1.1 side of the port.
 func (l *Listener) route(w http.ResponseWriter, r *http.Request) {
+	if r.TLS == nil {
+		r.TLS, _ = r.Context().Value(tlsStateKey{}).(*tls.ConnectionState)
+	}
 	switch {
 	case r.URL.Path == l.cfg.Path:
 		l.ServeHTTP(w, r)
