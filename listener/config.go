@@ -84,7 +84,7 @@ func (c *Config) withDefaults() Config {
 		r.Path = DefaultPath
 	}
 	if r.Handler == nil {
-		r.Handler = http.NotFoundHandler()
+		r.Handler = http.HandlerFunc(notFound)
 	}
 	if r.HandshakeTimeout == 0 {
 		r.HandshakeTimeout = defaultHandshakeTimeout

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"time"
 
 	"google.golang.org/grpc/credentials"
 
@@ -41,6 +42,7 @@ func (l *Listener) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	subprotocol, refusal := l.upgrader.Check(r)
 	if refusal != nil {
+		linger(w)
 		l.cfg.Logger.Info("listener: refused an upgrade", "remote", r.RemoteAddr, "err", refusal)
 		refusal.Answer(w)
 		return
@@ -102,12 +104,28 @@ func (l *Listener) release() {
 func answer(w http.ResponseWriter, err error) {
 	refused := &RefusedError{StatusCode: http.StatusForbidden}
 	errors.As(err, &refused)
+	linger(w)
 	h := w.Header()
 	for key, values := range refused.Header {
 		h[key] = values
 	}
 	h.Set("Connection", "close")
 	http.Error(w, refused.Error(), refused.StatusCode)
+}
+
+// lingerTimeout is how long the body of a refused request may go on. It is
+// read so long, and dropped, since a reset could overtake the answer.
+const lingerTimeout = time.Second
+
+// linger bounds how long the client can hold its connection after a refusal.
+func linger(w http.ResponseWriter) {
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(lingerTimeout))
+}
+
+// notFound is what Config.Handler is by default.
+func notFound(w http.ResponseWriter, r *http.Request) {
+	linger(w)
+	http.NotFound(w, r)
 }
 
 // isGRPC reports whether r is a gRPC call that some hop turned into HTTP/1.1.
@@ -117,9 +135,11 @@ func isGRPC(r *http.Request) bool {
 }
 
 // refuseDowngraded answers a gRPC call that came over HTTP/1.1: the way is not
-// HTTP/2 from end to end, and the tunnel is where to go. The body is not read,
-// and the connection closed, since hops hold a call whose body goes on.
+// HTTP/2 from end to end, and the tunnel is where to go. The answer does not
+// wait for the body, and the connection is closed, since hops hold a call whose
+// body goes on.
 func (l *Listener) refuseDowngraded(w http.ResponseWriter) {
+	linger(w)
 	h := w.Header()
 	h.Set("Culvert-Tunnel", l.cfg.Path)
 	h.Set("Upgrade", "websocket")
