@@ -2,11 +2,13 @@ package wsconn
 
 import (
 	"bufio"
+	"context"
 	"crypto/sha1"
 	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"slices"
@@ -23,8 +25,15 @@ const (
 // maxErrorText bounds how much of an answer that is not HTTP an error quotes.
 const maxErrorText = 200
 
-// errHeadTooLong says that the head of an answer exceeded Dialer.MaxHead.
-var errHeadTooLong = errors.New("the head of the answer is too long")
+// maxInterim bounds the interim answers before a final one.
+const maxInterim = 5
+
+var (
+	// errHeadTooLong says that the head of an answer exceeded Dialer.MaxHead.
+	errHeadTooLong = errors.New("the head of the answer is too long")
+
+	errTooManyInterim = fmt.Errorf("more than %d interim answers", maxInterim)
+)
 
 // headReader limits how many bytes the head of an answer may take.
 type headReader struct {
@@ -41,34 +50,65 @@ func (h *headReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// readAnswer reads the head of the answer to req. The returned reader holds
-// what came after it; from then on it is limited no more.
-func readAnswer(c net.Conn, maxHead int, req *http.Request) (*http.Response, *bufio.Reader, error) {
-	limited := &headReader{r: c, left: maxHead}
-	br := bufio.NewReaderSize(limited, min(maxHead, 4<<10))
-	resp, err := http.ReadResponse(br, req)
-	if err != nil {
-		if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
-			err = fmt.Errorf("the connection was closed without one: %w", io.ErrUnexpectedEOF)
-		}
-		if text := err.Error(); len(text) > maxErrorText { // net/http quotes whole lines
-			err = errors.New(clip(text, maxErrorText))
-		}
-		return nil, nil, err
-	}
-	limited.left = int(^uint(0) >> 1)
-	return resp, br, nil
+// answers reads the answers that come on a connection. Its br holds what came
+// after the last head.
+type answers struct {
+	limited headReader
+	br      *bufio.Reader
+	maxHead int
 }
 
-// statusError makes the error for resp, a refusal, with the beginning of its
-// body if that comes soon.
-func statusError(c net.Conn, resp *http.Response, op, target, proxy string) error {
-	_ = c.SetReadDeadline(time.Now().Add(excerptTimeout))
-	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxExcerpt))
+func newAnswers(c net.Conn, maxHead int) *answers {
+	a := &answers{limited: headReader{r: c}, maxHead: maxHead}
+	a.br = bufio.NewReaderSize(&a.limited, min(maxHead, 4<<10))
+	return a
+}
+
+// next reads the head of the final answer to req; its body is not limited. The
+// body of the last answer must have been read.
+func (a *answers) next(req *http.Request) (*http.Response, error) {
+	for range maxInterim + 1 {
+		a.limited.left = a.maxHead
+		resp, err := http.ReadResponse(a.br, req)
+		if err != nil {
+			return nil, answerError(err)
+		}
+		a.limited.left = math.MaxInt
+		if resp.StatusCode/100 != 1 || resp.StatusCode == http.StatusSwitchingProtocols {
+			return resp, nil
+		}
+	}
+	return nil, errTooManyInterim
+}
+
+// answerError returns what to say of err, which came instead of an answer.
+func answerError(err error) error {
+	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
+		err = fmt.Errorf("the connection was closed without one: %w", io.ErrUnexpectedEOF)
+	}
+	if text := err.Error(); len(text) > maxErrorText { // net/http quotes whole lines
+		err = errors.New(clip(text, maxErrorText))
+	}
+	return err
+}
+
+// excerpt returns the beginning of the body of resp, which came on c, as far
+// as it comes within a time. Reading from c ends then, or with ctx.
+func excerpt(ctx context.Context, c net.Conn, resp *http.Response, timeout time.Duration) (string, error) {
+	_ = c.SetReadDeadline(time.Now().Add(timeout))
+	if ctx.Err() != nil { // within may have interrupted c just before
+		_ = c.SetReadDeadline(longAgo)
+	}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxExcerpt))
+	return string(body), err
+}
+
+// statusError makes the error for resp, a refusal whose body begins with body.
+func statusError(resp *http.Response, op, target, proxy, body string) *StatusError {
 	return &StatusError{
 		Op: op, Target: target, Proxy: proxy,
 		StatusCode: resp.StatusCode, Status: clip(resp.Status, 80), Header: resp.Header,
-		Body: string(body),
+		Body: body,
 	}
 }
 

@@ -1,72 +1,195 @@
 package wsconn
 
 import (
-	"bufio"
 	"context"
+	"crypto/tls"
 	"encoding/base64"
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
+	"time"
 )
 
-// connectThrough asks an HTTP proxy for a tunnel to addr (RFC 9110, Section
-// 9.3.6). addr goes to the proxy as it is: a machine behind a proxy often
-// cannot resolve names.
+// Bounds of what a proxy can make one dial do.
+const (
+	maxLegs      = 8               // CONNECTs
+	maxAuthBody  = 256 << 10       // bytes of a 407's body read so that its connection can take the next CONNECT
+	drainTimeout = 3 * time.Second // for that
+)
+
+// connectThrough opens a byte stream to addr through a proxy. addr goes to the
+// proxy as it is: a machine behind a proxy often cannot resolve names.
 func (d *Dialer) connectThrough(ctx context.Context, proxy *url.URL, addr string) (net.Conn, error) {
-	if proxy.Scheme != "http" && proxy.Scheme != "https" {
-		return nil, fmt.Errorf("wsconn: proxy %s: scheme %q is not http or https", proxy.Redacted(), proxy.Scheme)
-	}
-	proxyAddr := hostPort(proxy)
-	c, err := d.dial(ctx, proxyAddr)
-	if err != nil {
-		return nil, fmt.Errorf("wsconn: proxy %s: %w", proxyAddr, err)
-	}
-	if proxy.Scheme == "https" {
-		if c, err = secure(ctx, c, d.ProxyTLS, proxy.Hostname()); err != nil {
-			return nil, fmt.Errorf("wsconn: TLS with proxy %s: %w", proxyAddr, err)
+	switch proxy.Scheme {
+	case "http", "https":
+		t := &tunnel{d: d, proxy: proxy, at: hostPort(proxy), addr: addr}
+		c, err := t.open(ctx)
+		if err != nil {
+			t.hangUp()
+			return nil, err
 		}
+		return c, nil
+	case "socks5", "socks5h":
+		return d.socks(ctx, proxy, addr)
 	}
-	var early []byte
-	err = within(ctx, c, func() (err error) {
-		early, err = d.connect(c, proxy, addr)
-		return err
-	})
-	if err != nil {
-		_ = c.Close()
-		return nil, err
-	}
-	if early != nil {
-		return &earlyConn{Conn: c, early: early}, nil
-	}
-	return c, nil
+	return nil, fmt.Errorf("wsconn: proxy %s: scheme %q is not http, https, socks5 or socks5h", proxy.Redacted(), proxy.Scheme)
 }
 
-// connect performs the CONNECT on c and returns what came after the answer.
-func (d *Dialer) connect(c net.Conn, proxy *url.URL, addr string) ([]byte, error) {
+// tunnel is the opening of one tunnel through an HTTP proxy (RFC 9110, Section
+// 9.3.6).
+type tunnel struct {
+	d     *Dialer
+	proxy *url.URL
+	at    string // host:port of proxy
+	addr  string // the other end
+
+	c       net.Conn // to the proxy; nil if the next CONNECT needs a new one
+	answers *answers // on c
+}
+
+// open sends CONNECTs, the first with the credentials of the proxy's URL, the
+// others with what ProxyAuth returns, until one of them is accepted.
+func (t *tunnel) open(ctx context.Context) (net.Conn, error) {
+	header := basic(t.proxy.User)
+	for leg := 1; ; leg++ {
+		resp, body, err := t.ask(ctx, header)
+		if err != nil {
+			return nil, err
+		}
+		if accepted(resp) {
+			return withEarly(t.c, buffered(t.answers.br)), nil
+		}
+		refusal := statusError(resp, http.MethodConnect, t.addr, t.at, body)
+		if resp.StatusCode != http.StatusProxyAuthRequired || t.d.ProxyAuth == nil {
+			return nil, refusal
+		}
+		refusal.negotiated = true
+		if leg == maxLegs {
+			return nil, fmt.Errorf("%w; gave up after %d CONNECTs", refusal, maxLegs)
+		}
+		resp.Body = io.NopCloser(strings.NewReader(body))
+		header, err = t.d.ProxyAuth(ctx, t.proxy, resp)
+		switch {
+		case err != nil:
+			return nil, fmt.Errorf("%w; ProxyAuth: %w", refusal, err)
+		case header == nil:
+			return nil, refusal
+		}
+	}
+}
+
+// ask sends a CONNECT, on the connection of the last one if that was left open.
+func (t *tunnel) ask(ctx context.Context, header http.Header) (*http.Response, string, error) {
+	if t.c != nil {
+		resp, body, err := t.exchange(ctx, header)
+		if err == nil || ctx.Err() != nil {
+			return resp, body, err
+		}
+		t.hangUp() // the proxy had closed it, without a word
+	}
+	if err := t.dial(ctx); err != nil {
+		return nil, "", err
+	}
+	return t.exchange(ctx, header)
+}
+
+// dial opens a connection to the proxy.
+func (t *tunnel) dial(ctx context.Context) error {
+	c, err := t.d.dial(ctx, t.at)
+	if err != nil {
+		return fmt.Errorf("wsconn: proxy %s: %w", t.at, err)
+	}
+	if t.proxy.Scheme == "https" {
+		if c, err = secure(ctx, c, t.d.ProxyTLS, t.proxy.Hostname()); err != nil {
+			return fmt.Errorf("wsconn: TLS with proxy %s: %w", t.at, err)
+		}
+	}
+	t.c, t.answers = c, newAnswers(c, t.d.maxHead())
+	return nil
+}
+
+func (t *tunnel) hangUp() {
+	if t.c != nil {
+		_ = t.c.Close()
+		t.c = nil
+	}
+}
+
+// exchange sends a CONNECT on the connection and returns the answer, with the
+// beginning of its body if it is a refusal. Afterwards the connection is the
+// tunnel, or can take another CONNECT, or is nil.
+func (t *tunnel) exchange(ctx context.Context, header http.Header) (resp *http.Response, body string, err error) {
 	req := &http.Request{
-		Method: http.MethodConnect, URL: &url.URL{Opaque: addr}, Host: addr, Header: http.Header{},
+		Method: http.MethodConnect, URL: &url.URL{Opaque: t.addr}, Host: t.addr, Header: header,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 	}
-	if u := proxy.User; u != nil {
-		password, _ := u.Password()
-		req.Header.Set("Proxy-Authorization",
-			"Basic "+base64.StdEncoding.EncodeToString([]byte(u.Username()+":"+password)))
+	left := true
+	err = within(ctx, t.c, "proxy "+t.at, func() (err error) {
+		if err = req.Write(t.c); err == nil {
+			resp, err = t.answers.next(req)
+		}
+		if err != nil {
+			return fmt.Errorf("wsconn: CONNECT %s through proxy %s: %w", t.addr, t.at, err)
+		}
+		if c, ok := t.c.(*tls.Conn); ok {
+			state := c.ConnectionState()
+			resp.TLS = &state
+		}
+		if !accepted(resp) {
+			body, left = t.refused(ctx, resp)
+		}
+		return nil
+	})
+	if !left {
+		t.hangUp()
 	}
-	proxyAddr := hostPort(proxy)
-	if err := req.Write(c); err != nil {
-		return nil, fmt.Errorf("wsconn: CONNECT %s through proxy %s: %w", addr, proxyAddr, err)
+	return resp, body, err
+}
+
+// refused returns the beginning of the body of resp, a refusal, and whether
+// the connection can take another CONNECT: if one may follow, the body is read
+// to its end, and the proxy does not close.
+func (t *tunnel) refused(ctx context.Context, resp *http.Response) (body string, left bool) {
+	if resp.StatusCode != http.StatusProxyAuthRequired || t.d.ProxyAuth == nil || !leftOpen(resp) {
+		body, _ = excerpt(ctx, t.c, resp, excerptTimeout)
+		return body, false
 	}
-	var resp *http.Response
-	var br *bufio.Reader
-	resp, br, err := readAnswer(c, d.maxHead(), req)
+	body, err := excerpt(ctx, t.c, resp, drainTimeout)
 	if err != nil {
-		return nil, fmt.Errorf("wsconn: CONNECT %s through proxy %s: %w", addr, proxyAddr, err)
+		return body, false
 	}
-	if resp.StatusCode != http.StatusOK {
-		return nil, statusError(c, resp, "CONNECT", addr, proxyAddr)
+	_, err = io.CopyN(io.Discard, resp.Body, maxAuthBody-int64(len(body))+1)
+	return body, errors.Is(err, io.EOF)
+}
+
+// leftOpen reports whether the sender of resp means to go on with the
+// connection. Proxies of HTTP/1.0 say so with Proxy-Connection.
+func leftOpen(resp *http.Response) bool {
+	switch h := resp.Header; {
+	case hasToken(h, "Proxy-Connection", "close") || hasToken(h, "Connection", "close"):
+		return false
+	case !resp.Close:
+		return true
+	default:
+		return !resp.ProtoAtLeast(1, 1) && resp.ContentLength >= 0 && hasToken(h, "Proxy-Connection", "keep-alive")
 	}
-	return buffered(br), nil
+}
+
+// accepted reports whether resp, to a CONNECT, opens the tunnel.
+func accepted(resp *http.Response) bool { return resp.StatusCode/100 == 2 }
+
+// basic returns the headers that a proxy gets before it asks for any.
+func basic(u *url.Userinfo) http.Header {
+	h := http.Header{}
+	if u != nil {
+		password, _ := u.Password()
+		h.Set("Proxy-Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(u.Username()+":"+password)))
+	}
+	return h
 }
 
 // earlyConn is a connection some bytes of which were read already.
@@ -74,6 +197,14 @@ type earlyConn struct {
 	net.Conn
 
 	early []byte
+}
+
+// withEarly returns a connection whose Read returns early first.
+func withEarly(c net.Conn, early []byte) net.Conn {
+	if len(early) == 0 {
+		return c
+	}
+	return &earlyConn{Conn: c, early: early}
 }
 
 // Read returns the early bytes first. It is for one reader at a time, as

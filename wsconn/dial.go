@@ -30,12 +30,28 @@ type Dialer struct {
 	TLS *tls.Config
 
 	// Proxy returns the proxy for a request, whose URL has the scheme http
-	// or https. http:// and https:// proxies are asked to CONNECT, for ws
-	// as well as wss. Nil means http.ProxyFromEnvironment.
+	// or https; a nil URL means none. http:// and https:// proxies are asked
+	// to CONNECT, for ws as well as wss. socks5:// and socks5h:// are the
+	// same: each proxy resolves the name of the host itself. User and
+	// password of the proxy's URL are sent to it: with the first CONNECT,
+	// as Basic, or to a SOCKS5 proxy that asks for them.
+	// Nil means http.ProxyFromEnvironment.
 	Proxy func(*http.Request) (*url.URL, error)
 
-	// ProxyTLS configures the connection to an https:// proxy. Nil means
-	// the defaults.
+	// ProxyAuth gets each 407 of an HTTP proxy and returns the headers,
+	// Proxy-Authorization above all, of the next CONNECT, which goes out on
+	// the same connection, so that schemes of several legs (Negotiate,
+	// NTLM) can be done. The next CONNECT takes a new connection if the
+	// proxy closed that one, or its body exceeds 256 KiB or does not end in
+	// 3 s. The answer's Body holds its first KiB; its TLS is set if proxy
+	// is https. ctx ends with the dial. At most 8 CONNECTs are sent in a
+	// dial. An error or a nil header ends it with the *StatusError of the
+	// 407, joined with the error. Calls for different dials are concurrent.
+	// Nil means Basic from the proxy's URL alone.
+	ProxyAuth func(ctx context.Context, proxy *url.URL, answer *http.Response) (http.Header, error)
+
+	// ProxyTLS configures the connection to an https:// proxy, as TLS does
+	// that to the host. Nil means the defaults.
 	ProxyTLS *tls.Config
 
 	// Header is added to the upgrade request.
@@ -45,13 +61,17 @@ type Dialer struct {
 	// that does not pick one of them is refused.
 	Subprotocols []string
 
-	// DialContext opens the TCP connection. Nil means a net.Dialer.
+	// DialContext opens the TCP connection, to the proxy if there is one.
+	// Nil means a net.Dialer.
 	DialContext func(ctx context.Context, network, addr string) (net.Conn, error)
 
-	// HandshakeTimeout bounds all of Dial, beside its context. 0 means 10 s.
+	// HandshakeTimeout bounds all of Dial, or of Connect or Handshake,
+	// beside its context. 0 means 10 s.
 	HandshakeTimeout time.Duration
 
-	// MaxHead bounds the head of an answer, in bytes. 0 means 16 KiB.
+	// MaxHead bounds the head of each answer, in bytes. Before the final
+	// answer come at most 5 interim ones (1xx), which are skipped.
+	// 0 means 16 KiB.
 	MaxHead int
 
 	// Config is of the connections.
@@ -61,7 +81,8 @@ type Dialer struct {
 // Dial opens a WebSocket to rawURL, whose scheme is ws or wss. ctx bounds the
 // call, not the connection. Redirects are not followed. The error is a
 // *StatusError if a proxy or the server refused, a *HandshakeError if the
-// answer was not one to a WebSocket handshake.
+// answer was not one to a WebSocket handshake; it is the cause of ctx if that
+// ended, and context.DeadlineExceeded if HandshakeTimeout passed.
 func (d *Dialer) Dial(ctx context.Context, rawURL string) (*Conn, error) {
 	u, err := parseURL(rawURL)
 	if err != nil {
@@ -82,8 +103,10 @@ func (d *Dialer) Dial(ctx context.Context, rawURL string) (*Conn, error) {
 }
 
 // Connect opens the byte stream to the host of u, whose scheme is ws, wss,
-// http or https: TCP, and through a proxy a CONNECT. It does no TLS with the
-// host itself. A refusal of the proxy is a *StatusError.
+// http or https: TCP, and through a proxy a CONNECT, which any 2xx accepts, or
+// SOCKS5. It does no TLS with the host itself. ctx bounds the call, not the
+// connection, which is the caller's to close and has no deadline. A refusal
+// of an HTTP proxy is a *StatusError; each error of a proxy names it.
 func (d *Dialer) Connect(ctx context.Context, u *url.URL) (net.Conn, error) {
 	ctx, cancel := d.bound(ctx)
 	defer cancel()
@@ -94,15 +117,12 @@ func (d *Dialer) Connect(ctx context.Context, u *url.URL) (net.Conn, error) {
 	if proxy == nil {
 		return d.dial(ctx, hostPort(u))
 	}
-	c, err := d.connectThrough(ctx, proxy, hostPort(u))
-	if err != nil {
-		return nil, err
-	}
-	return c, nil
+	return d.connectThrough(ctx, proxy, hostPort(u))
 }
 
 // Handshake performs the opening handshake of a WebSocket to rawURL on c, a
 // connection to it (for wss, with TLS done). It owns c: an error closes it.
+// ctx bounds the call; the errors are those of Dial.
 func (d *Dialer) Handshake(ctx context.Context, c net.Conn, rawURL string) (*Conn, error) {
 	ctx, cancel := d.bound(ctx)
 	defer cancel()
@@ -120,18 +140,18 @@ func (d *Dialer) handshake(ctx context.Context, c net.Conn, rawURL string) (*Con
 		return nil, err
 	}
 	req, key := d.request(u)
+	answers := newAnswers(c, d.maxHead())
 	var resp *http.Response
-	var br *bufio.Reader
-	err = within(ctx, c, func() (err error) {
+	err = within(ctx, c, rawURL, func() (err error) {
 		if err = req.Write(c); err != nil {
 			return &HandshakeError{Target: rawURL, Reason: "sending the request", Err: err}
 		}
-		resp, br, err = readAnswer(c, d.maxHead(), req)
-		if err != nil {
+		if resp, err = answers.next(req); err != nil {
 			return &HandshakeError{Target: rawURL, Reason: "reading the answer", Err: err}
 		}
 		if resp.StatusCode != http.StatusSwitchingProtocols {
-			return statusError(c, resp, "GET", rawURL, "")
+			body, _ := excerpt(ctx, c, resp, excerptTimeout)
+			return statusError(resp, http.MethodGet, rawURL, "", body)
 		}
 		return nil
 	})
@@ -142,7 +162,7 @@ func (d *Dialer) handshake(ctx context.Context, c net.Conn, rawURL string) (*Con
 	if reason != "" {
 		return nil, &HandshakeError{Target: rawURL, Reason: reason, Header: resp.Header}
 	}
-	return newConn(c, d.Config, true, subprotocol, buffered(br)), nil
+	return newConn(c, d.Config, true, subprotocol, buffered(answers.br)), nil
 }
 
 // request makes the upgrade request (RFC 6455, Section 4.1) and its key.
@@ -206,9 +226,9 @@ func (d *Dialer) maxHead() int {
 // errHandshakeTimeout is the cause when HandshakeTimeout passed.
 var errHandshakeTimeout = fmt.Errorf("handshake timeout: %w", context.DeadlineExceeded)
 
-// within runs f, which uses c, until ctx ends; then f fails at once and the
-// error is ctx's cause. c has no deadline afterwards.
-func within(ctx context.Context, c net.Conn, f func() error) error {
+// within runs f, which talks on c to who, until ctx ends; then f fails at once
+// and the error is ctx's cause. c has no deadline afterwards.
+func within(ctx context.Context, c net.Conn, who string, f func() error) error {
 	interrupted := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(interrupted)
@@ -217,7 +237,7 @@ func within(ctx context.Context, c net.Conn, f func() error) error {
 	err := f()
 	if !stop() {
 		<-interrupted
-		return fmt.Errorf("wsconn: %s: no answer in time: %w", c.RemoteAddr(), errors.Join(context.Cause(ctx), notTimeout(err)))
+		return fmt.Errorf("wsconn: %s: no answer in time: %w", who, errors.Join(context.Cause(ctx), notTimeout(err)))
 	}
 	_ = c.SetDeadline(noDeadline)
 	return err
@@ -265,9 +285,13 @@ func parseURL(rawURL string) (*url.URL, error) {
 func hostPort(u *url.URL) string {
 	port := u.Port()
 	if port == "" {
-		port = "80"
-		if u.Scheme == "wss" || u.Scheme == "https" {
+		switch u.Scheme {
+		case "wss", "https":
 			port = "443"
+		case "socks5", "socks5h":
+			port = "1080"
+		default:
+			port = "80"
 		}
 	}
 	return net.JoinHostPort(u.Hostname(), port)

@@ -7,6 +7,7 @@ import (
 	"math"
 	"net/http"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -52,7 +53,8 @@ func (e *ProtocolError) Error() string {
 }
 
 // StatusError is returned by Dial when a server, or a proxy asked to CONNECT,
-// answered with a status that does not open the way.
+// answered with a status that does not open the way. Its text names who
+// answered what, and Advice.
 type StatusError struct {
 	Op         string      // "CONNECT" or "GET"
 	Target     string      // the host:port asked for, or the URL
@@ -61,6 +63,8 @@ type StatusError struct {
 	Status     string      // "503 Service Unavailable"
 	Header     http.Header // of the answer
 	Body       string      // the beginning of the answer's body, at most 1 KiB
+
+	negotiated bool // by Dialer.ProxyAuth
 }
 
 // Hop names who answered, as far as the answer tells: its Server and Via
@@ -81,7 +85,8 @@ func (e *StatusError) Hop() string {
 	return strings.Join(names, ", ")
 }
 
-// RetryAfter returns the delay that the answer's Retry-After header asks for.
+// RetryAfter returns the delay that the answer's Retry-After header asks for,
+// as seconds or as a date, and whether there is one.
 func (e *StatusError) RetryAfter() (time.Duration, bool) {
 	v := e.Header.Get("Retry-After")
 	if s, err := strconv.ParseInt(v, 10, 64); err == nil && s >= 0 {
@@ -100,12 +105,15 @@ func (e *StatusError) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "wsconn: %s %s: %s answered %s", e.Op, e.Target, e.Hop(), e.Status)
 	for _, key := range []string{"Location", "Retry-After", "Www-Authenticate", "Proxy-Authenticate"} {
-		if v := e.Header.Get(key); v != "" {
-			fmt.Fprintf(&b, ", %s: %s", key, clip(v, 120))
+		if v := values(e.Header, key); v != "" {
+			fmt.Fprintf(&b, ", %s: %s", key, v)
 		}
 	}
 	if line := firstLine(e.Body); line != "" {
 		fmt.Fprintf(&b, ": %q", line)
+	}
+	if advice := e.Advice(); advice != "" {
+		b.WriteString("; " + advice)
 	}
 	return b.String()
 }
@@ -157,6 +165,18 @@ func firstLine(s string) string {
 		}
 	}
 	return ""
+}
+
+// values returns the fields of a header in one line of bounded length. A list
+// of challenges can take several fields, some of them with long tokens.
+func values(h http.Header, key string) string {
+	fields := slices.Clone(h.Values(key))
+	if len(fields) > 1 {
+		for i := range fields {
+			fields[i] = clip(fields[i], 40)
+		}
+	}
+	return clip(joinTokens(fields), 120)
 }
 
 // clip shortens s to at most n bytes of valid UTF-8.

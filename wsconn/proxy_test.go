@@ -179,7 +179,7 @@ func TestProxyRefuses(t *testing.T) {
 	}{
 		{"407 without credentials", nil, nil, nil, "407 Proxy Authentication Required, Proxy-Authenticate: Basic", 407},
 		{"407 with credentials", user, nil, nil, "407 Proxy Authentication Required, Proxy-Authenticate: Basic", 407},
-		{"scheme", user, func(u *url.URL) { u.Scheme = "socks5" }, nil, `scheme "socks5" is not http or https`, 0},
+		{"scheme", user, func(u *url.URL) { u.Scheme = "socks4" }, nil, `scheme "socks4" is not http, https, socks5 or socks5h`, 0},
 		{"its certificate", user, nil, foreign, "TLS with proxy", 0},
 		{"speaks no TLS", user, func(u *url.URL) { u.Scheme = "https" }, nil, "TLS with proxy", 0},
 	} {
