@@ -38,6 +38,14 @@ type Config struct {
 	// it too before it is reset. 0 means 10 s.
 	CloseTimeout time.Duration
 
+	// FirstStream says that stream 1, the client's first, is open on both
+	// sides from the start: they agreed on it before the session began, such
+	// as in the headers of an upgrade. The server's Accept returns it at
+	// once, and what the server writes need not wait for the client; the
+	// client's first Open returns it, unless the server has closed it by
+	// then. Shutdown of either side resets it if the client has not opened it.
+	FirstStream bool
+
 	// Logger receives what the peer did wrong. Nil means silence.
 	Logger *slog.Logger
 }

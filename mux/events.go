@@ -74,11 +74,13 @@ func (st *stream) onRST() (woke bool) {
 	return woke
 }
 
-// reset gives up a stream that this side has closed and the peer has not.
+// reset gives up a stream that the peer has not closed.
 func (st *stream) reset() {
 	st.mu.Lock()
 	gone := st.wasReset || st.ended
 	st.wasReset = true
+	st.wake()
+	notify(st.writable)
 	st.stopLinger()
 	st.mu.Unlock()
 	if !gone {

@@ -60,7 +60,14 @@ func (s *Session) streamOf(h header) (*stream, error) {
 		return nil, s.err
 	}
 	st := s.streams[h.stream]
+	if st != nil && st == s.first && st.inbound {
+		s.first = nil
+	}
 	if h.flags&flagSYN == 0 {
+		return st, nil
+	}
+	if h.stream == 1 && s.firstSYN {
+		s.firstSYN = false
 		return st, nil
 	}
 	if st != nil || h.stream == 0 || h.stream%2 == s.nextID%2 {
@@ -75,11 +82,18 @@ func (s *Session) streamOf(h header) (*stream, error) {
 		return nil, nil
 	}
 	s.streams[st.id] = st
+	s.admit(st)
+	return st, nil
+}
+
+// admit counts a stream that the peer opened and lets Accept return it. There
+// is room for it, and s.mu is held.
+func (s *Session) admit(st *stream) {
 	s.inbound++
+	st.counted = true
 	s.open++
 	s.queue(header{typeWindow, flagACK, st.id, st.grant()})
-	s.accepted <- st // has room: only the reader fills it
-	return st, nil
+	s.accepted <- st
 }
 
 // remove forgets a stream that both sides have closed.
@@ -95,10 +109,14 @@ func (s *Session) remove(st *stream) {
 	}
 }
 
-// release uncounts a stream that this side has closed.
-func (s *Session) release() {
+// release uncounts a stream that this side has closed, or never opened.
+func (s *Session) release(st *stream) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if !st.counted {
+		return
+	}
+	st.counted = false
 	if s.open--; s.open == 0 && s.idle != nil {
 		close(s.idle)
 		s.idle = nil

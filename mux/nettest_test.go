@@ -3,6 +3,7 @@ package mux_test
 import (
 	"errors"
 	"net"
+	"strings"
 	"testing"
 
 	"github.com/pion/transport/v3/test"
@@ -19,11 +20,12 @@ import (
 func TestConn(t *testing.T) {
 	for _, kind := range testnet.Kinds {
 		for _, layer := range []string{"bare", "wsconn"} {
-			for _, opener := range []string{"client", "server"} {
+			for _, opener := range []string{"client", "server", "first", "first, swapped"} {
 				t.Run(kind+"/"+layer+"/"+opener, func(t *testing.T) {
 					defer test.CheckRoutines(t)()
 					nettest.TestConn(t, func() (c1, c2 net.Conn, stop func(), err error) {
-						client, server, err := sessions(kind, layer == "wsconn", nil)
+						first := strings.HasPrefix(opener, "first")
+						client, server, err := sessions(kind, layer == "wsconn", &mux.Config{FirstStream: first})
 						if err != nil {
 							return nil, nil, nil, err
 						}
@@ -34,7 +36,9 @@ func TestConn(t *testing.T) {
 						if err != nil {
 							return nil, nil, nil, err
 						}
-						c2, err = server.Accept()
+						if c2, err = server.Accept(); opener == "first, swapped" {
+							c1, c2 = c2, c1
+						}
 						return c1, c2, func() {
 							_ = errors.Join(c1.Close(), c2.Close(), client.Close(), server.Close())
 						}, err

@@ -36,6 +36,7 @@ type Session struct {
 	head   []byte        // scratch of the writer, which holds the token
 
 	receiver
+	firstStream
 
 	mu       sync.Mutex
 	err      error              // why the session ended; does not change after done
@@ -82,6 +83,9 @@ func newSession(c net.Conn, cfg *Config, firstID uint32) (*Session, error) {
 		pings:    map[uint32]chan struct{}{},
 	}
 	s.wtoken <- struct{}{}
+	if full.FirstStream {
+		s.addFirst(firstID == 2)
+	}
 	s.startReceiving()
 	return s, nil
 }
@@ -105,9 +109,13 @@ func (s *Session) Open(ctx context.Context) (net.Conn, error) {
 	case s.nextID > 1<<32-3:
 		return nil, ErrGoAway // numbers are used up: a new session has new ones
 	}
-	st := newStream(s, s.nextID, false)
-	s.nextID += 2
-	s.streams[st.id] = st
+	st := s.takeFirst()
+	if st == nil {
+		st = newStream(s, s.nextID, false)
+		s.nextID += 2
+		s.streams[st.id] = st
+	}
+	st.counted = true
 	s.open++
 	s.queue(header{typeWindow, flagSYN, st.id, st.grant()})
 	return st, nil
@@ -155,29 +163,44 @@ func (s *Session) Ping(ctx context.Context) (time.Duration, error) {
 // until this side has closed all of its streams or ctx ends, and closes the
 // session. It returns nil if every stream came to its own end.
 func (s *Session) Shutdown(ctx context.Context) error {
+	s.goAway()
+	s.dropFirst()
+	err := s.awaitIdle(ctx)
+	if err == nil {
+		s.drain(ctx)
+	}
+	return errors.Join(err, s.Close())
+}
+
+// goAway tells the peer once that no more streams are taken or opened.
+func (s *Session) goAway() {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	if !s.local {
 		s.local = true
 		s.queue(header{typeGoAway, 0, 0, goAwayNormal})
 	}
+}
+
+// awaitIdle waits until this side has closed its streams or the session ended.
+func (s *Session) awaitIdle(ctx context.Context) error {
+	s.mu.Lock()
 	if s.open > 0 && s.idle == nil {
 		s.idle = make(chan struct{})
 	}
 	idle, open := s.idle, s.open
 	s.mu.Unlock()
-	var err error
-	if open > 0 {
-		select {
-		case <-idle:
-		case <-s.done:
-		case <-ctx.Done():
-			err = context.Cause(ctx)
-		}
+	if open == 0 {
+		return nil
 	}
-	if err == nil {
-		s.drain(ctx)
+	select {
+	case <-idle:
+		return nil
+	case <-s.done:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
-	return errors.Join(err, s.Close())
 }
 
 // drain sends the control frames that are owed: the GoAway, and what closes

@@ -159,6 +159,11 @@ func TestShutdown(t *testing.T) {
 		client, server, a, b := pair(t)
 		down := make(chan error, 1)
 		go func() { down <- server.Shutdown(t.Context()) }()
+		go func() { // streams that came before the Shutdown
+			for c, err := server.Accept(); err == nil; c, err = server.Accept() {
+				_ = c.Close()
+			}
+		}()
 		for { // until the GoAway has come
 			c, err := client.Open(t.Context())
 			if errors.Is(err, mux.ErrGoAway) {

@@ -23,6 +23,7 @@ type stream struct {
 	session *Session
 	id      uint32
 	inbound bool
+	counted bool // in session.open; guarded by its mu
 
 	readable, writable chan struct{} // hold a token after a change that a waiter may want
 	rdeadline          *deadline
@@ -224,7 +225,7 @@ func (st *stream) Close() error {
 		if over {
 			st.session.remove(st)
 		}
-		st.session.release()
+		st.session.release(st)
 	})
 	return nil
 }
