@@ -15,6 +15,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -31,6 +32,7 @@ type Conn struct {
 	cfg         Config
 	client      bool
 	subprotocol string
+	header      http.Header // of the 101, in the client's role
 
 	rmu   sync.Mutex // held by Read
 	early []byte     // raw bytes that came with the handshake
@@ -196,6 +198,10 @@ func (c *Conn) HeaderSize() int {
 
 // Subprotocol returns the subprotocol that the handshake agreed on, "" if none.
 func (c *Conn) Subprotocol() string { return c.subprotocol }
+
+// Header returns the header of the 101 that opened the connection, nil if it
+// was not opened by a Dialer. It is not to be changed.
+func (c *Conn) Header() http.Header { return c.header }
 
 // NetConn returns the connection beneath, for its addresses and TLS state. It
 // must not be read, written or closed.

@@ -162,7 +162,9 @@ func (d *Dialer) handshake(ctx context.Context, c net.Conn, rawURL string) (*Con
 	if reason != "" {
 		return nil, &HandshakeError{Target: rawURL, Reason: reason, Header: resp.Header}
 	}
-	return newConn(c, d.Config, true, subprotocol, buffered(answers.br)), nil
+	conn := newConn(c, d.Config, true, subprotocol, buffered(answers.br))
+	conn.header = resp.Header
+	return conn, nil
 }
 
 // request makes the upgrade request (RFC 6455, Section 4.1) and its key.
