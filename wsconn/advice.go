@@ -30,7 +30,7 @@ type refuser struct {
 var refusers = []refuser{
 	{
 		[]string{"squid"}, []int{200, 400, 405, 426, 501},
-		`squid passes Upgrade only with "http_upgrade_request_protocols WebSocket allow all"`,
+		`squid passes Upgrade only with "http_upgrade_request_protocols websocket allow all", where case counts`,
 	},
 	{
 		[]string{"nginx", "openresty"}, []int{400, 426, 505},
@@ -42,7 +42,7 @@ var refusers = []refuser{
 		`Apache passes Upgrade only with "upgrade=websocket" at its ProxyPass`,
 	},
 	{
-		[]string{"varnish"}, []int{400, 426, 503},
+		[]string{"varnish"}, []int{400, 426},
 		`Varnish passes Upgrade only by "return (pipe);" in vcl_recv, with Upgrade and Connection set again in vcl_pipe`,
 	},
 	{
@@ -92,7 +92,7 @@ func (e *StatusError) connectAdvice() string {
 			return adviceBasic
 		}
 		return adviceAuth
-	case http.StatusForbidden, http.StatusMethodNotAllowed:
+	case http.StatusForbidden:
 		if _, port, err := net.SplitHostPort(e.Target); err == nil && port != "443" {
 			return advicePort
 		}

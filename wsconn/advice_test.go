@@ -16,7 +16,7 @@ func TestAdvice(t *testing.T) {
 		status            int
 		want              []string // in the advice; none means that it is empty
 	}{
-		{"squid by Via", "", "1.1 proxy.corp (squid/5.7)", 400, []string{"http_upgrade_request_protocols WebSocket allow all"}},
+		{"squid by Via", "", "1.1 proxy.corp (squid/5.7)", 400, []string{"http_upgrade_request_protocols websocket allow all"}},
 		{"squid by Server", "squid/5.7", "", 426, []string{"http_upgrade_request_protocols"}},
 		{"squid, a page", "", "1.1 a (squid)", 200, []string{"http_upgrade_request_protocols"}},
 		{"squid cannot reach the host", "squid", "1.1 a (squid)", 503, nil},

@@ -227,7 +227,8 @@ func TestProxyAuthFails(t *testing.T) {
 			_, _ = http.ReadRequest(bufio.NewReader(far))
 			_, _ = io.WriteString(far, wants+"Content-Length: 0\r\n\r\n")
 		}()
-		if _, err := d.Dial(t.Context(), "ws://api.invalid/"); !errors.Is(err, gone) || !strings.Contains(err.Error(), "proxy.invalid:3128") {
+		_, err := d.Dial(t.Context(), "ws://api.invalid/")
+		if !errors.Is(err, gone) || !strings.Contains(err.Error(), "proxy.invalid:3128") {
 			t.Errorf("got %v, want what the second dial said, with the proxy", err)
 		}
 	})

@@ -140,18 +140,19 @@ func (d *Dialer) handshake(ctx context.Context, c net.Conn, rawURL string) (*Con
 		return nil, err
 	}
 	req, key := d.request(u)
-	answers := newAnswers(c, d.maxHead())
+	target := u.Redacted()
+	a := newAnswers(c, d.maxHead())
 	var resp *http.Response
-	err = within(ctx, c, rawURL, func() (err error) {
+	err = within(ctx, c, target, func() (err error) {
 		if err = req.Write(c); err != nil {
-			return &HandshakeError{Target: rawURL, Reason: "sending the request", Err: err}
+			return &HandshakeError{Target: target, Reason: "sending the request", Err: err}
 		}
-		if resp, err = answers.next(req); err != nil {
-			return &HandshakeError{Target: rawURL, Reason: "reading the answer", Err: err}
+		if resp, err = a.next(req); err != nil {
+			return &HandshakeError{Target: target, Reason: "reading the answer", Err: err}
 		}
 		if resp.StatusCode != http.StatusSwitchingProtocols {
 			body, _ := excerpt(ctx, c, resp, excerptTimeout)
-			return statusError(resp, http.MethodGet, rawURL, "", body)
+			return statusError(resp, http.MethodGet, target, "", body)
 		}
 		return nil
 	})
@@ -160,9 +161,9 @@ func (d *Dialer) handshake(ctx context.Context, c net.Conn, rawURL string) (*Con
 	}
 	subprotocol, reason := check101(resp, key, d.Subprotocols)
 	if reason != "" {
-		return nil, &HandshakeError{Target: rawURL, Reason: reason, Header: resp.Header}
+		return nil, &HandshakeError{Target: target, Reason: reason, Header: resp.Header}
 	}
-	conn := newConn(c, d.Config, true, subprotocol, buffered(answers.br))
+	conn := newConn(c, d.Config, true, subprotocol, buffered(a.br))
 	conn.header = resp.Header
 	return conn, nil
 }

@@ -184,10 +184,12 @@ func TestConnect(t *testing.T) {
 		{"101", "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n", "answered 101", nil},
 		{"302", "HTTP/1.1 302 Found\r\nLocation: https://login.example/\r\n\r\n", "Location: https://login.example/", nil},
 		{"407", "HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic realm=x\r\nContent-Length: 0\r\n\r\n",
-			"407 Proxy Authentication Required, Proxy-Authenticate: Basic realm=x; put user:password into the proxy's URL or set ProxyAuth", nil},
+			"407 Proxy Authentication Required, Proxy-Authenticate: Basic realm=x; " +
+				"put user:password into the proxy's URL or set ProxyAuth", nil},
 		{"403", "HTTP/1.1 403 Forbidden\r\nServer: squid\r\nContent-Length: 200000\r\n\r\n" + strings.Repeat("no ", 70000),
 			"Server: squid answered 403 Forbidden: \"no no ", nil},
-		{"502", "HTTP/1.1 502 Bad Gateway\r\nContent-Length: 15\r\n\r\n\r\n\r\n<h1>No name\n", "answered 502 Bad Gateway: \"No name\"", nil},
+		{"502", "HTTP/1.1 502 Bad Gateway\r\nContent-Length: 15\r\n\r\n\r\n\r\n<h1>No name\n",
+			"answered 502 Bad Gateway: \"No name\"", nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			asked := make(chan string, 1)
@@ -212,5 +214,14 @@ func TestConnect(t *testing.T) {
 			}
 			<-closed
 		})
+	}
+}
+
+// TestPasswordOfURL keeps the password of a URL out of errors.
+func TestPasswordOfURL(t *testing.T) {
+	addr, _ := answering(t, func(*http.Request) string { return "HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n" })
+	_, err := new(wsconn.Dialer).Dial(t.Context(), "ws://u:sesame@"+addr+"/path")
+	if err == nil || strings.Contains(err.Error(), "sesame") || !strings.Contains(err.Error(), addr+"/path:") {
+		t.Errorf("got %v, want the URL without the password", err)
 	}
 }

@@ -57,7 +57,7 @@ func (e *ProtocolError) Error() string {
 // answered what, and Advice.
 type StatusError struct {
 	Op         string      // "CONNECT" or "GET"
-	Target     string      // the host:port asked for, or the URL
+	Target     string      // the host:port asked for, or the URL without its password
 	Proxy      string      // host:port of the proxy that answered a CONNECT; "" for a GET
 	StatusCode int         // 503
 	Status     string      // "503 Service Unavailable"
@@ -121,7 +121,7 @@ func (e *StatusError) Error() string {
 // HandshakeError is returned by Dial when the answer claims to open a
 // WebSocket but does not prove it, or is not HTTP at all.
 type HandshakeError struct {
-	Target string      // the URL
+	Target string      // the URL without its password
 	Reason string      // what was wrong
 	Header http.Header // of the answer; nil if there was none
 	Err    error       // the cause, or nil

@@ -120,7 +120,8 @@ func TestEnds(t *testing.T) {
 		return frames(true, ws.NewBinaryFrame([]byte("last")), ws.NewCloseFrame(ws.NewCloseFrameBody(code, reason)))
 	}
 	for name, raw := range map[string][]byte{
-		"1000": closed(1000, "bye"), "1001": closed(1001, ""), "no code": frames(true, ws.NewBinaryFrame([]byte("last")), ws.NewCloseFrame(nil)),
+		"1000": closed(1000, "bye"), "1001": closed(1001, ""),
+		"no code": frames(true, ws.NewBinaryFrame([]byte("last")), ws.NewCloseFrame(nil)),
 	} {
 		peer, c := net.Pipe()
 		conn := wsconn.Server(c, nil)

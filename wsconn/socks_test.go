@@ -155,7 +155,8 @@ func TestDialThroughSOCKS(t *testing.T) {
 func TestConnectSOCKS(t *testing.T) {
 	to, _ := echoes(t, false)
 	for host, want := range map[string]string{
-		"api.invalid:81": "name api.invalid port 81", "192.0.2.1": "IP 192.0.2.1 port 443", "[2001:db8::1]:8443": "IP 2001:db8::1 port 8443",
+		"api.invalid:81": "name api.invalid port 81", "192.0.2.1": "IP 192.0.2.1 port 443",
+		"[2001:db8::1]:8443": "IP 2001:db8::1 port 8443",
 	} {
 		p := &socksProxy{to: to, greets: "early"}
 		d := &wsconn.Dialer{Proxy: http.ProxyURL(newSocks(t, p))}
@@ -188,7 +189,8 @@ func TestSOCKSRefuses(t *testing.T) {
 	}{
 		{"wants credentials", "api.invalid", "no acceptable authentication methods", nil, socksProxy{user: "u:other"}},
 		{"wrong credentials", "api.invalid", "username/password authentication failed", user, socksProxy{user: "u:other"}},
-		{"long password", "api.invalid", "invalid username/password", url.UserPassword("u", strings.Repeat("sesame", 50)), socksProxy{user: "u:p"}},
+		{"long password", "api.invalid", "invalid username/password",
+			url.UserPassword("u", strings.Repeat("sesame", 50)), socksProxy{user: "u:p"}},
 		{"rules", "api.invalid", "connection not allowed by ruleset", user, socksProxy{reply: 2}},
 		{"unreachable", "api.invalid", "host unreachable", user, socksProxy{reply: 4}},
 		{"long name", strings.Repeat("a", 256), "FQDN too long", user, socksProxy{}},
@@ -242,7 +244,8 @@ func TestSOCKSRefuses(t *testing.T) {
 		to, _ := echoes(t, true)
 		d := &wsconn.Dialer{Proxy: http.ProxyURL(newSocks(t, &socksProxy{to: to}))}
 		var untrusted *tls.CertificateVerificationError
-		if _, err := d.Dial(t.Context(), "wss://api.invalid/"); !errors.As(err, &untrusted) || !strings.Contains(err.Error(), "TLS with api.invalid:443") {
+		_, err := d.Dial(t.Context(), "wss://api.invalid/")
+		if !errors.As(err, &untrusted) || !strings.Contains(err.Error(), "TLS with api.invalid:443") {
 			t.Errorf("got %v, want one about the certificate of the server", err)
 		}
 	})

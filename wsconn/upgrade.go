@@ -27,7 +27,7 @@ type Upgrader struct {
 	// Header is added to the 101.
 	Header http.Header
 
-	// HandshakeTimeout bounds the writing of the 101. 0 means 10 s.
+	// HandshakeTimeout bounds the sending of the 101. 0 means 10 s.
 	HandshakeTimeout time.Duration
 
 	// Config is of the connections.
@@ -48,8 +48,8 @@ func (e *UpgradeError) Error() string {
 // Section 4.2). A request that is none is answered and gives an *UpgradeError;
 // the connection is then closed by the HTTP server. Otherwise the connection
 // is taken over from w: it has no deadlines, and what the client sent early is
-// delivered by Read. A connection that has a method Unwrap() net.Conn is
-// replaced by what that returns.
+// delivered by Read. It is closed if the 101 cannot be sent. A connection that
+// has a method Unwrap() net.Conn is replaced by what that returns.
 func (u *Upgrader) Upgrade(w http.ResponseWriter, r *http.Request) (*Conn, error) {
 	subprotocol, refusal := u.Check(r)
 	if refusal != nil {
@@ -78,7 +78,7 @@ func (u *Upgrader) Upgrade(w http.ResponseWriter, r *http.Request) (*Conn, error
 }
 
 // Check returns the subprotocol that Upgrade would pick for r, or why it would
-// refuse.
+// refuse. It answers nothing.
 func (u *Upgrader) Check(r *http.Request) (subprotocol string, refusal *UpgradeError) {
 	key, err := base64.StdEncoding.DecodeString(strings.TrimSpace(r.Header.Get("Sec-WebSocket-Key")))
 	switch {
@@ -106,7 +106,8 @@ func (u *Upgrader) Check(r *http.Request) (subprotocol string, refusal *UpgradeE
 	return "", &UpgradeError{http.StatusBadRequest, "no subprotocol in common, the server speaks " + joinTokens(u.Subprotocols)}
 }
 
-// Answer sends the refusal.
+// Answer sends the refusal as the answer to the request, after which the
+// server closes the connection.
 func (e *UpgradeError) Answer(w http.ResponseWriter) {
 	h := w.Header()
 	h.Set("Connection", "close") // the next request must not meet what is left of this one
