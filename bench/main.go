@@ -50,7 +50,7 @@ func (o *options) run(stdout, stderr io.Writer) error {
 	rep := newReport(o)
 	r := &runner{
 		rounds: o.rounds, slice: o.slice, warmUp: !o.smoke,
-		pair: pair, codec: codec{o.copies}, progress: stderr,
+		pair: pair, codec: codec{copies: !o.lends}, progress: stderr,
 	}
 	var errs []error
 	for _, row := range rows(o.rows, o.idle) {

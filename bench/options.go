@@ -19,7 +19,7 @@ type options struct {
 	idle       int
 	rows       *regexp.Regexp
 	contenders *regexp.Regexp
-	copies     bool
+	lends      bool
 	json       bool
 	smoke      bool
 	check      bool
@@ -39,11 +39,11 @@ func parse(args []string, stdout io.Writer) (*options, error) {
 	fs.IntVar(&o.idle, "idle", 100, "connections of the idle row")
 	rows := fs.String("rows", "", "run only the rows whose names match this `regexp`")
 	contenders := fs.String("contenders", "", "run only the contenders whose names match this `regexp`")
-	fs.BoolVar(&o.copies, "copies", false, "copy each message at both ends, as protobuf does")
+	fs.BoolVar(&o.lends, "lend", false, "do not copy messages at both ends as protobuf does: more than any user of grpc has, for the transport alone")
 	fs.BoolVar(&o.json, "json", false, "print JSON in place of a Markdown table")
 	fs.BoolVar(&o.smoke, "smoke", false, "run everything very briefly; the figures mean nothing")
 	fs.BoolVar(&o.check, "check", false, "exit with status 1 if culvert's median misses a bound")
-	fs.StringVar(&o.plot, "svg", defaultPlot, "write a plot to this `file`; by default not if anything is left out or -copies is set")
+	fs.StringVar(&o.plot, "svg", defaultPlot, "write a plot to this `file`; by default not if anything is left out or -lend is set")
 	fs.StringVar(&o.cpuProfile, "cpuprofile", "", "write a CPU profile to this `file`")
 	err := fs.Parse(args)
 	if errors.Is(err, flag.ErrHelp) {
@@ -65,7 +65,7 @@ func parse(args []string, stdout io.Writer) (*options, error) {
 	if o.smoke {
 		o.shorten(set)
 	}
-	if !set["svg"] && (o.smoke || o.copies || set["rows"] || set["contenders"]) {
+	if !set["svg"] && (o.smoke || o.lends || set["rows"] || set["contenders"]) {
 		o.plot = ""
 	}
 	return o, o.validate(fs.Args())

@@ -17,7 +17,7 @@ type report struct {
 }
 
 func newReport(o *options) *report {
-	return &report{Machine: thisMachine(), Rounds: o.rounds, Slice: o.slice.String(), Copies: o.copies}
+	return &report{Machine: thisMachine(), Rounds: o.rounds, Slice: o.slice.String(), Copies: !o.lends}
 }
 
 // writeJSON writes the report for machines.

@@ -45,8 +45,8 @@ type message struct {
 }
 
 // codec is a grpc codec that does not encode, so that what is measured is the
-// transport. Nor does it copy, unless it is to do as much of that as protobuf
-// does for a message that is one field of bytes.
+// transport. It copies as much as protobuf does for a message that is one field
+// of bytes, or nothing.
 type codec struct{ copies bool }
 
 // Name is sent as the content subtype.
