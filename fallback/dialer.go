@@ -63,13 +63,48 @@ type Dialer struct {
 	// ends after HandshakeTimeout. Nil means none.
 	Header func(context.Context) (http.Header, error)
 
-	// Proxy returns the proxy to a target, nil for none. Nil means
+	// Proxy returns the proxy to a target, nil for none: http, https,
+	// socks5 or socks5h. Names go to it unresolved. Nil means
 	// http.ProxyFromEnvironment.
 	Proxy func(*http.Request) (*url.URL, error)
 
-	// MaxAttempts is how many ambiguous failures of native gRPC come before
-	// the tunnel is tried. 0 means 10. Only Auto uses it.
+	// ProxyTLS configures the connection to an https:// proxy. Nil means
+	// the defaults.
+	ProxyTLS *tls.Config
+
+	// ProxyAuth answers a proxy's 407, on the same connection, with the
+	// headers for the next CONNECT; see wsconn.Dialer. Nil means Basic with
+	// the user and password of the proxy's URL.
+	ProxyAuth func(ctx context.Context, proxy *url.URL, answer *http.Response) (http.Header, error)
+
+	// NetDial opens TCP connections, those to proxies too. Nil means a
+	// net.Dialer.
+	NetDial func(ctx context.Context, network, addr string) (net.Conn, error)
+
+	// MaxAttempts is how many ambiguous failures of native gRPC in a row,
+	// which may also be 30 s of them, come before native is given up for the
+	// tunnel. 0 means 10. Only Auto uses it.
 	MaxAttempts int
+
+	// HedgeDelay is how far behind native the tunnel is started, after the
+	// first ambiguous failure, so that nobody waits for MaxAttempts. A native
+	// connection that comes within 300 ms of the tunnel is preferred. 0
+	// means 500 ms; a negative value is strict: no tunnel before
+	// MaxAttempts.
+	HedgeDelay time.Duration
+
+	// Recheck is how long after the choice of the tunnel native has been
+	// probed again. It doubles with each cycle of probes that fails, up to
+	// 6 h. It is also how long native is relied on without being verified
+	// anew by the next dial. 0 means 10 min.
+	Recheck time.Duration
+
+	// ProbeIdle is how long a probe's connection stays idle before it has to
+	// work again. 0 means 61 s, which finds hops that cut after a minute.
+	ProbeIdle time.Duration
+
+	// Trace has hooks for the steps of dials. Nil means none.
+	Trace *Trace
 
 	// HandshakeTimeout bounds one dial: TCP, CONNECT, TLS and upgrade. 0
 	// means 10 s.
@@ -94,6 +129,8 @@ type Dialer struct {
 	mu      sync.Mutex
 	closed  bool
 	targets map[string]*target
+	life    context.Context //nolint:containedctx // ends with Close
+	end     context.CancelCauseFunc
 	owned   sync.WaitGroup
 }
 
@@ -105,7 +142,7 @@ var errClosed = fmt.Errorf("fallback: the Dialer is closed: %w", net.ErrClosed)
 // ctx bounds the dial alone. It fits grpc.WithContextDialer, but needs the
 // other DialOptions beside it.
 func (d *Dialer) DialContext(ctx context.Context, addr string) (net.Conn, error) {
-	name := targetName(ctx, addr)
+	name, others := targetName(ctx, addr)
 	mode, err := d.mode()
 	if err != nil {
 		return nil, err
@@ -116,7 +153,39 @@ func (d *Dialer) DialContext(ctx context.Context, addr string) (net.Conn, error)
 	case WebSocket:
 		return d.dialTunnel(ctx, name)
 	default:
-		return d.dialAuto(ctx, name, addr)
+		return d.dialAuto(ctx, name, addr, others)
+	}
+}
+
+// dialAuto goes the way that is known to pass, or finds out which does: one
+// dial of the process at a time.
+func (d *Dialer) dialAuto(ctx context.Context, name, addr string, others bool) (net.Conn, error) {
+	t, err := d.target(name)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		if p := t.next(); !p.verify {
+			return t.race(ctx, addr, others, p)
+		}
+		f, first := remembered.enter(t.key, flight{dialer: d, addr: addr})
+		if first {
+			c, err := t.race(ctx, addr, others, t.next())
+			if ctx.Err() != nil {
+				remembered.leave(t.key, f, nil) // it says nothing to others
+			} else {
+				remembered.leave(t.key, f, err)
+			}
+			return c, err
+		}
+		select {
+		case <-f.done:
+			if f.err != nil && f.dialer == d && f.addr == addr {
+				return nil, f.err
+			}
+		case <-ctx.Done():
+			return nil, t.wayError(context.Cause(ctx))
+		}
 	}
 }
 
@@ -134,6 +203,7 @@ func (d *Dialer) dialTunnel(ctx context.Context, name string) (net.Conn, error) 
 		}
 		c, err := l.open(ctx)
 		if err == nil {
+			t.tunnelWorks()
 			return c, nil
 		}
 		if ctx.Err() != nil {
@@ -148,7 +218,8 @@ func (d *Dialer) dialTunnel(ctx context.Context, name string) (net.Conn, error) 
 // ClientConns of this Dialer; it stays until the Session or the Dialer is
 // closed.
 func (d *Dialer) Session(ctx context.Context, addr string) (*mux.Session, error) {
-	t, err := d.target(targetName(ctx, addr))
+	name, _ := targetName(ctx, addr)
+	t, err := d.target(name)
 	if err != nil {
 		return nil, err
 	}
@@ -167,6 +238,9 @@ func (d *Dialer) Close() error {
 	d.closed = true
 	targets := d.targets
 	d.targets = nil
+	if d.end != nil {
+		d.end(errClosed)
+	}
 	d.mu.Unlock()
 	var errs []error
 	for _, t := range targets {
@@ -187,8 +261,9 @@ func (d *Dialer) target(name string) (*target, error) {
 	if t == nil {
 		if d.targets == nil {
 			d.targets = map[string]*target{}
+			d.life, d.end = context.WithCancelCause(context.Background())
 		}
-		t = &target{dialer: d, name: name}
+		t = newTarget(d, name)
 		d.targets[name] = t
 	}
 	return t, nil
@@ -203,6 +278,17 @@ func (d *Dialer) own() bool {
 	}
 	d.owned.Add(1)
 	return true
+}
+
+// spawn runs f in a goroutine that Close waits for, unless the Dialer is
+// closed.
+func (d *Dialer) spawn(f func()) {
+	if d.own() {
+		go func() {
+			defer d.owned.Done()
+			f()
+		}()
+	}
 }
 
 // logger returns where to log.

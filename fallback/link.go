@@ -19,6 +19,7 @@ type link struct {
 	target  *target
 	session *mux.Session
 	auth    credentials.AuthInfo
+	proven  chan struct{} // closed when a frame came back
 
 	mu      sync.Mutex
 	streams int  // open ones
@@ -29,15 +30,9 @@ type link struct {
 
 // newLink takes over a session, watches over it, and checks that frames pass.
 func newLink(t *target, s *mux.Session, outer net.Conn) *link {
-	l := &link{target: t, session: s, auth: authInfo(outer)}
-	for _, watch := range []func(){l.awaitEnd, l.prove} {
-		if t.dialer.own() {
-			go func() {
-				defer t.dialer.owned.Done()
-				watch()
-			}()
-		}
-	}
+	l := &link{target: t, session: s, auth: authInfo(outer), proven: make(chan struct{})}
+	t.dialer.spawn(l.awaitEnd)
+	t.dialer.spawn(l.prove)
 	return l
 }
 
@@ -61,10 +56,34 @@ func (l *link) prove() {
 	_, err := l.session.Ping(ctx)
 	switch {
 	case err == nil:
+		close(l.proven)
 		l.target.proven(l)
+		l.target.dialer.Trace.proven(l.target.name)
 	case ctx.Err() != nil:
 		_ = l.session.CloseWithError(fmt.Errorf(
 			"the upgrade was answered with 101, but no frame came within %v: a proxy on the way does not relay WebSockets", timeout))
+	}
+}
+
+// proof waits until the tunnel has proven to work.
+func (l *link) proof(ctx context.Context) error {
+	select {
+	case <-l.proven:
+		return nil
+	case <-l.session.Done():
+		return l.session.Err()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// isProven reports whether it has.
+func (l *link) isProven() bool {
+	select {
+	case <-l.proven:
+		return true
+	default:
+		return false
 	}
 }
 
@@ -119,15 +138,14 @@ func (l *link) retire() {
 	already := l.retired
 	l.retired = true
 	l.mu.Unlock()
-	if already || !l.target.dialer.own() {
+	if already {
 		return
 	}
-	go func() {
-		defer l.target.dialer.owned.Done()
+	l.target.dialer.spawn(func() {
 		ctx, cancel := context.WithCancel(context.Background())
 		defer cancel()
 		_ = l.session.Shutdown(ctx) // Close of the session or the Dialer cuts it short
-	}()
+	})
 }
 
 // pin keeps the tunnel open without streams.

@@ -26,44 +26,86 @@ func (d *Dialer) dialNative(ctx context.Context, name, addr string) (net.Conn, e
 	return d.native(name, c)
 }
 
-// dialAuto offers both ways in one TLS handshake and goes the one that the
-// answer allows. Without TLS there is nothing to negotiate with: the first
-// frame tells.
-func (d *Dialer) dialAuto(ctx context.Context, name, addr string) (net.Conn, error) {
-	t, err := d.target(name)
-	if err != nil {
-		return nil, err
+// attempt makes one try of native at addr: a connection that speaks HTTP/2 and,
+// if verify is set, proof on another beside it that gRPC passes.
+func (t *target) attempt(ctx context.Context, addr string, verify bool) attempt {
+	d := t.dialer
+	timeout := orDefault(d.HandshakeTimeout, defaultHandshakeTimeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, timeout, silence(timeout))
+	defer cancel()
+	var v *verification
+	if verify {
+		v = t.verify(addr)
 	}
-	if t.inTunnel() {
-		return d.dialTunnel(ctx, name)
+	a := t.open(ctx, addr, func() {}, t.onSign)
+	if v == nil {
+		return a
 	}
-	c, err := d.connect(ctx, name, addr, "h2", "http/1.1")
-	if err != nil {
-		return nil, err
+	if a.err != nil {
+		v.cancel()
+		return a
 	}
-	tc, ok := c.(*tls.Conn)
-	if !ok {
-		return d.autoCleartext(ctx, name, c)
+	select {
+	case <-v.answered:
+		return a
+	case <-v.done:
+		a.err = v.err
+	case <-ctx.Done():
+		v.cancel()
+		a.err = context.Cause(ctx)
 	}
-	if tc.ConnectionState().NegotiatedProtocol == "h2" {
-		return d.native(name, c)
+	if a.err != nil && classify(a.err) != ambiguous {
+		a.close()
+		return attempt{err: a.err}
 	}
-	if _, err := t.link(ctx, c); err != nil {
-		return nil, err
-	}
-	return d.dialTunnel(ctx, name)
+	return a
 }
 
-// native hands out a native connection.
+// open connects to addr, offering both protocols, and sees that HTTP/2 is real
+// at the first hop. answered and refused hear what watch sees of RPCs.
+func (t *target) open(ctx context.Context, addr string, answered func(), refused func(error)) attempt {
+	d := t.dialer
+	c, err := d.connect(ctx, t.name, addr, "h2", "http/1.1")
+	if err != nil {
+		return attempt{err: err}
+	}
+	if sign := noHTTP2(c); sign != nil {
+		return attempt{http1: c, err: sign}
+	}
+	h2, err := greet(ctx, c)
+	d.Trace.firstFrame(t.name, err)
+	if err != nil {
+		_ = c.Close()
+		return attempt{err: fmt.Errorf("fallback: HTTP/2 with %s: %w", t.name, err)}
+	}
+	h2 = watch(h2, answered, refused)
+	return attempt{conn: &conn{Conn: h2, Reader: ready.New(h2), auth: authInfo(c), native: true}}
+}
+
+// noHTTP2 says why c, on which TLS was done, does not speak HTTP/2.
+func noHTTP2(c net.Conn) error {
+	tc, ok := c.(*tls.Conn)
+	if !ok {
+		return nil
+	}
+	switch p := tc.ConnectionState().NegotiatedProtocol; p {
+	case "h2":
+		return nil
+	case "":
+		return &signError{class: definite, what: "the server, or a proxy that opened TLS, negotiated no protocol (ALPN), so not HTTP/2"}
+	default:
+		return &signError{class: definite, what: fmt.Sprintf("the server, or a proxy that opened TLS, negotiated %s (ALPN)", p)}
+	}
+}
+
+// native hands out a native connection in mode Native.
 func (d *Dialer) native(name string, c net.Conn) (net.Conn, error) {
 	t, err := d.target(name)
 	if err != nil {
 		_ = c.Close()
 		return nil, err
 	}
-	t.mu.Lock()
-	t.setWay(Direct, "HTTP/2 passes")
-	t.mu.Unlock()
+	t.nativeWorks("mode Native")
 	return &conn{Conn: c, Reader: ready.New(c), auth: authInfo(c), native: true}, nil
 }
 
@@ -73,8 +115,13 @@ func (d *Dialer) connect(ctx context.Context, name, addr string, protos ...strin
 	ctx, cancel := context.WithTimeout(ctx, orDefault(d.HandshakeTimeout, defaultHandshakeTimeout))
 	defer cancel()
 	c, err := d.webSocketDialer().Connect(ctx, &url.URL{Scheme: d.scheme("http"), Host: addr})
+	d.Trace.connected(name, addr, err)
 	if err != nil {
-		return nil, fmt.Errorf("fallback: native gRPC with %s: %w", name, err)
+		err = fmt.Errorf("fallback: connecting to %s: %w", name, err)
+		if proxy, _ := d.proxyTo(name); proxy == nil {
+			err = &unreachableError{err}
+		}
+		return nil, err
 	}
 	if d.Insecure {
 		return c, nil
@@ -90,8 +137,10 @@ func (d *Dialer) connect(ctx context.Context, name, addr string, protos ...strin
 	t := tls.Client(c, cfg)
 	if err := t.HandshakeContext(ctx); err != nil {
 		_ = c.Close()
-		return nil, fmt.Errorf("fallback: TLS with %s: %w", name, err)
+		d.Trace.tlsDone(name, tls.ConnectionState{}, err)
+		return nil, fmt.Errorf("fallback: TLS with %s: %w", name, explainTLS(err))
 	}
+	d.Trace.tlsDone(name, t.ConnectionState(), nil)
 	return t, nil
 }
 
@@ -100,10 +149,23 @@ func (d *Dialer) webSocketDialer() *wsconn.Dialer {
 	return &wsconn.Dialer{
 		TLS:              d.TLS,
 		Proxy:            d.Proxy,
+		ProxyTLS:         d.ProxyTLS,
+		ProxyAuth:        d.ProxyAuth,
+		DialContext:      d.NetDial,
 		Subprotocols:     []string{subprotocol},
 		HandshakeTimeout: orDefault(d.HandshakeTimeout, defaultHandshakeTimeout),
 		Config:           d.WebSocket,
 	}
+}
+
+// proxyTo returns the proxy to name, nil for none.
+func (d *Dialer) proxyTo(name string) (*url.URL, error) {
+	choose := d.Proxy
+	if choose == nil {
+		choose = http.ProxyFromEnvironment
+	}
+	u := &url.URL{Scheme: d.scheme("http"), Host: name}
+	return choose(&http.Request{Method: http.MethodGet, URL: u, Host: name, Header: http.Header{}})
 }
 
 // header asks for the headers of an upgrade request.

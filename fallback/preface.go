@@ -18,27 +18,10 @@ const (
 	typeSettings  = 4
 )
 
-// prefaceTimeout bounds the wait for the server's first frame.
-const prefaceTimeout = 2 * time.Second
-
-// autoCleartext finds out whether c speaks HTTP/2, which cleartext does not
-// negotiate, and goes through the tunnel if it does not.
-func (d *Dialer) autoCleartext(ctx context.Context, name string, c net.Conn) (net.Conn, error) {
-	h2, err := greet(ctx, c)
-	if err == nil {
-		return d.native(name, h2)
-	}
-	_ = c.Close()
-	d.logger().Debug("fallback: no native gRPC", "target", name, "err", err)
-	return d.dialTunnel(ctx, name)
-}
-
 // greet sends the preface ahead of gRPC and reads the header of the first
 // frame that comes back. If it is SETTINGS, HTTP/2 is real at this hop, and the
 // connection that greet returns drops the preface that gRPC will write itself.
 func greet(ctx context.Context, c net.Conn) (net.Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, prefaceTimeout)
-	defer cancel()
 	stop := context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Unix(1, 0)) })
 	var head [frameHeader]byte
 	_, err := io.WriteString(c, preface+emptySettings)
@@ -51,10 +34,23 @@ func greet(ctx context.Context, c net.Conn) (net.Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("no HTTP/2 frame came: %w", err)
 	}
-	if head[3] != typeSettings {
-		return nil, fmt.Errorf("not HTTP/2: the answer begins with %q", head[:])
+	if sign := notSettings(head[:]); sign != nil {
+		return nil, sign
 	}
 	return &greeted{Conn: c, head: head[:], skip: len(preface)}, nil
+}
+
+// notSettings says what the head of the server's first frame shows, if it is not
+// of SETTINGS.
+func notSettings(head []byte) error {
+	switch {
+	case string(head[:7]) == "HTTP/1.":
+		return &signError{class: definite, what: "the server, or a hop before it, answered HTTP/1.1 instead of HTTP/2"}
+	case head[3] != typeSettings:
+		return &signError{class: definite, what: fmt.Sprintf("the answer begins with %q, which is not HTTP/2", head)}
+	default:
+		return nil
+	}
 }
 
 // greeted is an HTTP/2 connection whose preface was sent and of whose first

@@ -1,6 +1,9 @@
 package fallback
 
-import "time"
+import (
+	"errors"
+	"time"
+)
 
 // Way is how a target is reached.
 type Way int
@@ -26,11 +29,11 @@ func (w Way) String() string {
 
 // Status is what a Dialer knows of a target.
 type Status struct {
-	Way       Way
+	Way       Way       // that the latest connection took
 	Reason    string    // why that way, in words
 	Since     time.Time // when it was chosen
-	Failures  int       // of the tunnel, in a row
-	LastError error     // the latest of them
+	Failures  int       // of native and of the tunnel, since either worked last
+	LastError error     // the latest of each; nil if both work, or were not tried
 	NextProbe time.Time // when native is tried beside the tunnel; zero if it is not
 }
 
@@ -44,5 +47,13 @@ func (d *Dialer) Status(addr string) Status {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return Status{Way: t.way, Reason: t.reason, Since: t.since, Failures: t.failures, LastError: t.lastErr}
+	s := Status{
+		Way: t.way, Reason: t.reason, Since: t.since,
+		Failures:  t.policy.failures + t.failures,
+		LastError: errors.Join(t.policy.native, t.policy.tunnel),
+	}
+	if t.way == Tunnel && t.probing {
+		s.NextProbe = t.nextProbe
+	}
+	return s
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"net/http"
 	"sync"
 	"time"
 
@@ -20,32 +21,62 @@ const (
 	maxDelay  = 10 * time.Second
 )
 
-// target is one server, and the tunnel to it that all ClientConns share.
+// headerFirstStream, with the value 1, tells the server that the first stream is
+// open from the start (docs/PROTOCOL.md): its first frames come with the 101. A
+// server that does not know it takes that stream like any other.
+const headerFirstStream = "Culvert-First-Stream"
+
+// target is one server, the choice of the way to it, and the tunnel that all
+// ClientConns share.
 type target struct {
 	dialer *Dialer
 	name   string // host:port
+	key    key
 
-	mu       sync.Mutex
-	current  *link
-	dialling *dial
-	failures int   // in a row, a lost tunnel counting as one
-	lastErr  error // the latest of them
-	way      Way
-	reason   string
-	since    time.Time
-	closed   bool
+	mu        sync.Mutex
+	policy    policy
+	way       Way // taken by the latest connection
+	since     time.Time
+	reason    string
+	resolvers map[*resolving]struct{}
+	probing   bool
+	nextProbe time.Time
+	current   *link
+	dialling  *dial
+	failures  int // of the tunnel in a row, a lost one counting as one
+	closed    bool
+}
+
+func newTarget(d *Dialer, name string) *target {
+	t := &target{dialer: d, name: name, resolvers: map[*resolving]struct{}{}, policy: policy{
+		maxAttempts: d.MaxAttempts,
+		recheck:     orDefault(d.Recheck, defaultRecheck),
+	}}
+	if t.policy.maxAttempts == 0 {
+		t.policy.maxAttempts = defaultMaxAttempts
+	}
+	t.key = key{scheme: d.scheme("http"), authority: name, serverName: hostOf(name)}
+	if d.TLS != nil && d.TLS.ServerName != "" {
+		t.key.serverName = d.TLS.ServerName
+	}
+	if proxy, err := d.proxyTo(name); err == nil && proxy != nil {
+		t.key.proxy = proxy.String()
+	}
+	return t
 }
 
 // dial is a tunnel being dialled, for all who wait for it.
 type dial struct {
-	cancel context.CancelFunc
-	done   chan struct{}
-	link   *link
-	err    error
+	cancel  context.CancelFunc
+	done    chan struct{}
+	begun   time.Time
+	waiting int // calls of target.link
+	link    *link
+	err     error
 }
 
 // link returns the tunnel, dialling it if there is none: one dial for all who
-// ask at the same time, which goes on when one of them gives up. established,
+// ask at the same time, which ends when all of them have given up. established,
 // if not nil, is a connection to the server on which the upgrade may be asked
 // for; link owns it.
 func (t *target) link(ctx context.Context, established net.Conn) (*link, error) {
@@ -67,6 +98,7 @@ func (t *target) link(ctx context.Context, established net.Conn) (*link, error) 
 	if d == nil {
 		d = t.start(ctx, established)
 	}
+	d.waiting++
 	t.mu.Unlock()
 
 	select {
@@ -75,14 +107,17 @@ func (t *target) link(ctx context.Context, established net.Conn) (*link, error) 
 	case <-ctx.Done():
 		t.mu.Lock()
 		defer t.mu.Unlock()
-		return nil, fmt.Errorf("fallback: tunnel to %s: %w", t.name, errors.Join(context.Cause(ctx), t.lastErr))
+		if d.waiting--; d.waiting == 0 {
+			d.cancel()
+		}
+		return nil, fmt.Errorf("fallback: tunnel to %s: %w", t.name, errors.Join(context.Cause(ctx), t.policy.tunnel))
 	}
 }
 
 // start begins to dial; t.mu is held.
 func (t *target) start(ctx context.Context, established net.Conn) *dial {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	d := &dial{cancel: cancel, done: make(chan struct{})}
+	d := &dial{cancel: cancel, begun: time.Now(), done: make(chan struct{})}
 	if !t.dialer.own() {
 		cancel()
 		d.err = errClosed
@@ -110,27 +145,18 @@ func (t *target) finish(d *dial) {
 	t.mu.Lock()
 	t.dialling = nil
 	switch {
+	case d.err != nil && errors.Is(d.err, context.Canceled):
 	case d.err != nil:
 		t.failures++
-		t.lastErr = d.err
+		t.policy.tunnelFailed(d.err)
 	case t.closed:
 		_ = d.link.session.Close()
 		d.link, d.err = nil, errClosed
 	default:
 		t.current = d.link
-		t.setWay(Tunnel, "dialled")
 	}
 	t.mu.Unlock()
 	close(d.done)
-}
-
-// setWay notes which way is used from now on; t.mu is held.
-func (t *target) setWay(way Way, reason string) {
-	if t.way != way {
-		t.dialer.logger().Info("fallback: way chosen", "target", t.name, "way", way, "reason", reason)
-		t.since = time.Now()
-	}
-	t.way, t.reason = way, reason
 }
 
 // pause returns how long to wait before the next dial; t.mu is held.
@@ -164,7 +190,11 @@ func (t *target) drop(l *link, err error) {
 	if t.current == l {
 		t.current = nil
 		t.failures++
-		t.lastErr = err
+		t.policy.tunnelFailed(err)
+		if !l.isProven() && t.policy.verdict.way == Tunnel {
+			t.policy.bothFailed()
+			t.remember(time.Now())
+		}
 	}
 	t.mu.Unlock()
 	l.retire()
@@ -176,7 +206,7 @@ func (t *target) proven(l *link) {
 	defer t.mu.Unlock()
 	if t.current == l || t.dialling != nil {
 		t.failures = 0
-		t.lastErr = nil
+		t.policy.tunnel = nil
 	}
 }
 
@@ -207,7 +237,10 @@ func (d *Dialer) dialLink(ctx context.Context, t *target, established net.Conn) 
 		return nil, fmt.Errorf("fallback: header for the upgrade: %w", err)
 	}
 	wd := d.webSocketDialer()
-	wd.Header = header
+	if wd.Header = header.Clone(); header == nil {
+		wd.Header = http.Header{}
+	}
+	wd.Header.Set(headerFirstStream, "1")
 	url := d.url(t.name)
 	var ws *wsconn.Conn
 	if established != nil {
@@ -215,22 +248,21 @@ func (d *Dialer) dialLink(ctx context.Context, t *target, established net.Conn) 
 	} else {
 		ws, err = wd.Dial(ctx, url)
 	}
+	d.Trace.upgraded(t.name, err)
 	if err != nil {
-		return nil, fmt.Errorf("fallback: tunnel to %s: %w", t.name, err)
+		return nil, fmt.Errorf("fallback: tunnel to %s: %w", t.name, explainTLS(err))
 	}
-	s, err := mux.Client(ws, d.Mux)
+	var cfg mux.Config
+	if d.Mux != nil {
+		cfg = *d.Mux
+	}
+	cfg.FirstStream = true
+	s, err := mux.Client(ws, &cfg)
 	if err != nil {
 		_ = ws.Close()
 		return nil, fmt.Errorf("fallback: tunnel to %s: %w", t.name, err)
 	}
 	return newLink(t, s, ws.NetConn()), nil
-}
-
-// inTunnel reports whether there is a tunnel, or about to be one.
-func (t *target) inTunnel() bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.current != nil || t.dialling != nil
 }
 
 // forget stops the use of l, which nobody uses.
@@ -239,6 +271,6 @@ func (t *target) forget(l *link) {
 	defer t.mu.Unlock()
 	if t.current == l {
 		t.current = nil
-		t.setWay(Undecided, "the tunnel was not used and closed")
+		t.way, t.reason = Undecided, "the tunnel was not used and closed"
 	}
 }

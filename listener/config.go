@@ -22,6 +22,10 @@ const (
 	ProtocolRawV1 = "culvert.raw.v1"
 )
 
+// headerFirstStream, with the value 1, is how a client says that its first
+// stream is open from the start (docs/PROTOCOL.md).
+const headerFirstStream = "Culvert-First-Stream"
+
 // Defaults of Config.
 const (
 	defaultHandshakeTimeout = 10 * time.Second

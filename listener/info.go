@@ -31,12 +31,15 @@ func FromContext(ctx context.Context) (Info, bool) {
 
 // ServerOptions returns the options for a grpc.Server that serves the
 // Listener: Credentials, the interceptors that put Info into the context of
-// each RPC, and buffer sizes. The interceptors are chained ahead of those in later options.
+// each RPC, an answer to clients that verify that gRPC passes, and buffer sizes.
+// The interceptors are chained ahead of those in later options. A later
+// grpc.UnknownServiceHandler takes the place of the one that is among them.
 func (l *Listener) ServerOptions() []grpc.ServerOption {
 	return []grpc.ServerOption{
 		grpc.Creds(l.Credentials()),
 		grpc.ChainUnaryInterceptor(l.unaryInfo),
-		grpc.ChainStreamInterceptor(l.streamInfo),
+		grpc.ChainStreamInterceptor(interceptVerification, l.streamInfo),
+		grpc.UnknownServiceHandler(unknown),
 		grpc.WriteBufferSize(ready.BufferSize),
 		grpc.ReadBufferSize(ready.BufferSize),
 	}

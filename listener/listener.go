@@ -48,6 +48,11 @@ func Listen(network, addr string, cfg *Config) (*Listener, error) {
 	if err != nil {
 		return nil, err
 	}
+	return Wrap(port, cfg), nil
+}
+
+// Wrap is Listen on a port that is there already, whose Close it calls.
+func Wrap(port net.Listener, cfg *Config) *Listener {
 	l := New(cfg)
 	l.port = port
 	l.webConns = newQueue(port.Addr())
@@ -66,7 +71,7 @@ func Listen(network, addr string, cfg *Config) (*Listener, error) {
 		_ = l.web.Serve(l.webConns)
 	}()
 	go l.acceptLoop()
-	return l, nil
+	return l
 }
 
 // New returns a Listener without a port: mount it in an HTTP/1.1 server at the

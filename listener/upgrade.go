@@ -159,7 +159,12 @@ type tunnel struct {
 // serve makes c a session and delivers its streams until it ends.
 func (t *tunnel) serve(c *wsconn.Conn) {
 	l := t.listener
-	s, err := mux.Server(c, l.cfg.Mux)
+	var cfg mux.Config
+	if l.cfg.Mux != nil {
+		cfg = *l.cfg.Mux
+	}
+	cfg.FirstStream = t.info.Header.Get(headerFirstStream) == "1"
+	s, err := mux.Server(c, &cfg)
 	if err != nil {
 		l.cfg.Logger.Error("listener: no session", "err", err)
 		_ = c.CloseWith(wsconn.CloseInternalError, "")

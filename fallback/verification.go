@@ -1,0 +1,59 @@
+package fallback
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// verifyTimeout bounds a verification.
+const verifyTimeout = 5 * time.Second
+
+// verification is a proof being made, on a connection of its own, that gRPC
+// passes from end to end.
+type verification struct {
+	cancel   context.CancelFunc
+	answered chan struct{} // closed at the first answer of gRPC
+	done     chan struct{} // closed at the end
+	err      error         // set before done is closed
+}
+
+// verify begins a verification beside a dial to addr. It goes on after its
+// first answer, which is as much as the dial waits for, and tells the target
+// how it ended.
+func (t *target) verify(addr string) *verification {
+	ctx, cancel := context.WithTimeoutCause(t.dialer.life, verifyTimeout, &signError{
+		what: "no gRPC answer within " + verifyTimeout.String() + ": an intermediary may hold answers back until the request ends",
+	})
+	v := &verification{cancel: cancel, answered: make(chan struct{}), done: make(chan struct{}), err: errClosed}
+	answered := sync.OnceFunc(func() { close(v.answered) })
+	t.dialer.spawn(func() {
+		defer cancel()
+		v.err = t.runVerification(ctx, addr, answered)
+		close(v.done)
+		t.dialer.Trace.verified(t.name, v.err)
+		select {
+		case <-v.answered:
+			if v.err == nil {
+				t.verified("HTTP/2 passes, gRPC was verified end to end")
+			} else {
+				t.onSign(v.err)
+			}
+		default:
+		}
+	})
+	return v
+}
+
+// runVerification connects to addr and verifies.
+func (t *target) runVerification(ctx context.Context, addr string, answered func()) error {
+	c, err := t.dialer.connect(ctx, t.name, addr, "h2", "http/1.1")
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	if sign := noHTTP2(c); sign != nil {
+		return sign
+	}
+	return verify(ctx, c, t.dialer.scheme("http"), t.name, answered)
+}
