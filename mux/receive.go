@@ -194,7 +194,7 @@ func (s *Session) sayWhy() {
 	select {
 	case <-s.wtoken:
 		_ = s.carrier.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
-		_ = s.writeFrame(header{typeGoAway, 0, 0, goAwayProtocol}, nil)
+		_ = s.writeFrame(nil, header{typeGoAway, 0, 0, goAwayProtocol}, nil)
 	default:
 	}
 }

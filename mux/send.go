@@ -1,5 +1,7 @@
 package mux
 
+import "net"
+
 // maxControl bounds the control frames that wait to be sent, in bytes. A peer
 // that provokes answers without reading them is cut off.
 const maxControl = 64 << 10
@@ -57,10 +59,17 @@ func (s *Session) flushControl() {
 	}
 }
 
-// writeFrame sends the control frames that are owed and then h with body. The
-// caller has the token; writeFrame gives it back. An error ends the session.
-func (s *Session) writeFrame(h header, body []byte) error {
+// writeFrame sends the control frames that are owed and then h with body, of
+// st if not nil, unless FIN went ahead of it. The caller has the token; writeFrame gives it
+// back. An error of the connection ends the session.
+func (s *Session) writeFrame(st *stream, h header, body []byte) error {
 	s.takeControl()
+	if st != nil && st.finished.Load() {
+		if err := s.sendHead(nil); err != nil {
+			return err
+		}
+		return net.ErrClosed
+	}
 	s.head = h.append(s.head)
 	return s.sendHead(body)
 }

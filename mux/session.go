@@ -268,6 +268,14 @@ func (s *Session) Err() error {
 	return s.err
 }
 
+// errOr returns why the session ended, err while it goes on.
+func (s *Session) errOr(err error) error {
+	if ended := s.Err(); ended != nil {
+		return ended
+	}
+	return err
+}
+
 // NumStreams returns how many streams are open that this side has not closed.
 func (s *Session) NumStreams() int {
 	s.mu.Lock()

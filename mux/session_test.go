@@ -5,6 +5,8 @@ import (
 	"errors"
 	"io"
 	"net"
+	"runtime"
+	"sync"
 	"testing"
 	"time"
 
@@ -121,6 +123,52 @@ func TestReadDuringClose(t *testing.T) {
 	close(release)
 	<-closed
 	_ = server.Close()
+}
+
+// TestWriteDuringClose closes streams while they write and others hold them up:
+// no data may follow the end of a stream, which would cost the peer the whole
+// session.
+func TestWriteDuringClose(t *testing.T) {
+	client, server, _, _ := pair(t)
+	defer server.Close()
+	defer client.Close()
+	go func() {
+		for {
+			st, err := server.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				_, _ = io.Copy(io.Discard, st)
+				_ = st.Close()
+			}()
+		}
+	}()
+	var streams sync.WaitGroup
+	for range 8 {
+		streams.Go(func() {
+			for range 500 {
+				st, err := client.Open(t.Context())
+				if err != nil {
+					t.Errorf("Open: got %v, want nil: %v", err, server.Err())
+					return
+				}
+				var writer sync.WaitGroup
+				writer.Go(func() {
+					for err == nil {
+						_, err = st.Write(make([]byte, 1000))
+					}
+				})
+				runtime.Gosched()
+				_ = st.Close()
+				writer.Wait()
+			}
+		})
+	}
+	streams.Wait()
+	if _, err := client.Ping(t.Context()); err != nil {
+		t.Errorf("Ping: got %v, want nil: %v", err, server.Err())
+	}
 }
 
 // TestCut reports that the connection was cut, not a clean end.

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -32,6 +33,7 @@ type stream struct {
 
 	closeOnce sync.Once
 	closed    chan struct{}
+	finished  atomic.Bool // FIN is queued or sent: no data may follow
 
 	mu         sync.Mutex
 	buf        buffer
@@ -220,6 +222,7 @@ func (st *stream) Close() error {
 		}
 		st.mu.Unlock()
 		if !gone {
+			st.finished.Store(true)
 			st.session.queue(header{typeWindow, flagFIN, st.id, 0})
 		}
 		if over {

@@ -95,8 +95,8 @@ func (st *stream) send(body []byte) (accepted bool, err error) {
 	if st.wdeadline.isSet() {
 		return st.sendDetached(h, body)
 	}
-	if s.writeFrame(h, body) != nil {
-		return false, s.Err()
+	if err := s.writeFrame(st, h, body); err != nil {
+		return false, s.errOr(err)
 	}
 	return true, nil
 }
@@ -113,12 +113,12 @@ func (st *stream) sendDetached(h header, body []byte) (accepted bool, err error)
 	body = append([]byte(nil), body...)
 	go func() {
 		defer s.owned.Done()
-		done <- s.writeFrame(h, body)
+		done <- s.writeFrame(st, h, body)
 	}()
 	select {
 	case err := <-done:
 		if err != nil {
-			return false, s.Err()
+			return false, s.errOr(err)
 		}
 		return true, nil
 	case <-st.closed:
