@@ -228,6 +228,7 @@ func (d *Dialer) Session(ctx context.Context, addr string) (*mux.Session, error)
 		return nil, err
 	}
 	l.pin()
+	l.release()
 	return l.session, nil
 }
 

@@ -22,7 +22,7 @@ type link struct {
 	proven  chan struct{} // closed when a frame came back
 
 	mu      sync.Mutex
-	streams int  // open ones
+	streams int  // open ones, and claims
 	pinned  bool // somebody has the Session
 	retired bool // takes no more streams
 	idle    *time.Timer
@@ -31,6 +31,8 @@ type link struct {
 // newLink takes over a session, watches over it, and checks that frames pass.
 func newLink(t *target, s *mux.Session, outer net.Conn) *link {
 	l := &link{target: t, session: s, auth: authInfo(outer), proven: make(chan struct{})}
+	l.claim()
+	l.release() // which starts the clock
 	t.dialer.spawn(l.awaitEnd)
 	t.dialer.spawn(l.prove)
 	return l
@@ -87,21 +89,33 @@ func (l *link) isProven() bool {
 	}
 }
 
-// open opens a stream.
-func (l *link) open(ctx context.Context) (net.Conn, error) {
+// claim keeps the link from being closed until open or release. It reports
+// false if that is too late.
+func (l *link) claim() bool {
 	l.mu.Lock()
+	defer l.mu.Unlock()
 	if l.retired {
-		l.mu.Unlock()
-		return nil, mux.ErrGoAway
+		return false
 	}
 	l.streams++
-	l.mu.Unlock()
+	return true
+}
+
+// open opens a stream, for which the link was claimed.
+func (l *link) open(ctx context.Context) (net.Conn, error) {
 	c, err := l.session.Open(ctx)
 	if err != nil {
 		l.release()
 		return nil, err
 	}
 	return &conn{Conn: c, Reader: ready.New(c), auth: l.auth, onClose: sync.OnceFunc(l.release)}, nil
+}
+
+// unclaim gives up a claim that led to no stream: a link that nobody uses is
+// closed at once.
+func (l *link) unclaim() {
+	l.release()
+	l.onIdle()
 }
 
 // release ends a stream. The last one starts the clock.

@@ -226,13 +226,16 @@ func (r *race) startTunnel(established net.Conn) {
 	r.target.dialer.spawn(func() {
 		l, err := r.target.link(r.ctx, established)
 		if err == nil && !sure {
-			err = l.proof(r.ctx)
+			if err = l.proof(r.ctx); err != nil {
+				l.unclaim()
+				l = nil
+			}
 		}
 		select {
 		case r.tunnels <- tried{l, err}:
 		case <-r.done:
-			if err == nil {
-				l.onIdle()
+			if l != nil {
+				l.unclaim()
 			}
 		}
 	})
@@ -246,6 +249,6 @@ func (r *race) end(cancel context.CancelFunc) {
 		_ = r.held.Close()
 	}
 	if r.link != nil {
-		r.link.onIdle()
+		r.link.unclaim()
 	}
 }

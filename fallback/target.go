@@ -75,24 +75,34 @@ type dial struct {
 	err     error
 }
 
-// link returns the tunnel, dialling it if there is none: one dial for all who
+// link returns the tunnel, dialling it if there is none, with a claim that is
+// the caller's to use up: by open, pin or unclaim. There is one dial for all who
 // ask at the same time, which ends when all of them have given up. established,
 // if not nil, is a connection to the server on which the upgrade may be asked
 // for; link owns it.
 func (t *target) link(ctx context.Context, established net.Conn) (*link, error) {
-	t.mu.Lock()
-	if t.closed || t.current != nil || t.dialling != nil {
-		if established != nil {
-			_ = established.Close()
+	for {
+		l, err := t.await(ctx, established)
+		if err != nil || l.claim() {
+			return l, err
 		}
+		established = nil
+		t.drop(l, mux.ErrGoAway)
 	}
-	if t.closed {
-		t.mu.Unlock()
-		return nil, errClosed
+}
+
+// await returns the tunnel that there is, or is being dialled.
+func (t *target) await(ctx context.Context, established net.Conn) (*link, error) {
+	t.mu.Lock()
+	if established != nil && (t.closed || t.current != nil || t.dialling != nil) {
+		_ = established.Close()
 	}
-	if l := t.current; l != nil {
-		t.mu.Unlock()
-		return l, nil
+	if t.closed || t.current != nil {
+		defer t.mu.Unlock()
+		if t.closed {
+			return nil, errClosed
+		}
+		return t.current, nil
 	}
 	d := t.dialling
 	if d == nil {
@@ -271,6 +281,8 @@ func (t *target) forget(l *link) {
 	defer t.mu.Unlock()
 	if t.current == l {
 		t.current = nil
-		t.way, t.reason = Undecided, "the tunnel was not used and closed"
+		if t.way == Tunnel {
+			t.way, t.reason = Undecided, "the tunnel was not used and closed"
+		}
 	}
 }
