@@ -37,7 +37,10 @@ func (t *target) startProbing() {
 // t.mu is held.
 func (t *target) schedule() {
 	cycle := orDefault(t.dialer.ProbeIdle, defaultProbeIdle) + probeTimeout
-	left := time.Until(t.policy.verdict.until)
+	left := t.policy.recheck
+	if t.policy.verdict.way == Tunnel { // another dial may have dropped it
+		left = max(0, time.Until(t.policy.verdict.until))
+	}
 	t.nextProbe = time.Now().Add(max(left-cycle, left/2))
 }
 
