@@ -87,7 +87,11 @@ func (t *target) link(ctx context.Context, established net.Conn) (*link, error) 
 			return l, err
 		}
 		established = nil
-		t.drop(l, mux.ErrGoAway)
+		t.mu.Lock()
+		if t.current == l { // being closed, since nobody used it
+			t.current = nil
+		}
+		t.mu.Unlock()
 	}
 }
 
@@ -117,7 +121,8 @@ func (t *target) await(ctx context.Context, established net.Conn) (*link, error)
 	case <-ctx.Done():
 		t.mu.Lock()
 		defer t.mu.Unlock()
-		if d.waiting--; d.waiting == 0 {
+		if d.waiting--; d.waiting == 0 && t.dialling == d {
+			t.dialling = nil
 			d.cancel()
 		}
 		return nil, fmt.Errorf("fallback: tunnel to %s: %w", t.name, errors.Join(context.Cause(ctx), t.policy.tunnel))
@@ -153,13 +158,16 @@ func (t *target) start(ctx context.Context, established net.Conn) *dial {
 // finish records how a dial ended.
 func (t *target) finish(d *dial) {
 	t.mu.Lock()
-	t.dialling = nil
+	abandoned := t.dialling != d
+	if !abandoned {
+		t.dialling = nil
+	}
 	switch {
-	case d.err != nil && errors.Is(d.err, context.Canceled):
+	case d.err != nil && abandoned:
 	case d.err != nil:
 		t.failures++
 		t.policy.tunnelFailed(d.err)
-	case t.closed:
+	case abandoned || t.closed:
 		_ = d.link.session.Close()
 		d.link, d.err = nil, errClosed
 	default:
