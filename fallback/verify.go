@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"sync"
 	"time"
 
 	"golang.org/x/net/http2"
@@ -25,15 +26,23 @@ const (
 // text "verify".
 const verifyMessage = "\x00\x00\x00\x00\x08\x0a\x06verify"
 
+// The streams of a verification: one whose request stays open, since there are
+// hops that hold answers back until a request ends, and one that ends at once,
+// since there are hops that lose trailers.
+const (
+	openStream  = 1
+	shortStream = 3
+)
+
 // verify proves that gRPC passes end to end on c, a connection to authority
 // that speaks HTTP/2 and on which nothing was sent yet. answered is called when
-// the first answer of gRPC came while the request was open. nil is the whole
-// proof: a second round trip in the same open request, and trailers; or a
+// both streams had an answer, which takes one round trip. nil is the whole
+// proof: a second round trip in the open request, and its trailers; or a
 // grpc-status, from a server that does not know the method. Otherwise the error
 // is a *signError or one of c. ctx bounds it; c is the caller's to close.
 func verify(ctx context.Context, c net.Conn, scheme, authority string, answered func()) error {
 	stop := context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Unix(1, 0)) })
-	v := &verifying{conn: c, answered: answered}
+	v := &verifying{conn: c, answered: sync.OnceFunc(answered), headed: map[uint32]bool{}}
 	err := v.run(scheme, authority)
 	if !stop() {
 		return context.Cause(ctx)
@@ -47,9 +56,10 @@ type verifying struct {
 	framer   *http2.Framer
 	answered func()
 
-	headed bool   // the head of the answer came
-	data   []byte // of messages that are not whole yet
-	echoes int    // messages that came back
+	headed map[uint32]bool // streams whose answer has begun
+	ended  bool            // the short stream has, in order
+	data   []byte          // of messages of the open stream that are not whole yet
+	echoes int             // messages that came back on it
 }
 
 // errProven ends a verification that succeeded.
@@ -89,6 +99,7 @@ func (v *verifying) run(scheme, authority string) error {
 func firstFlight(scheme, authority string) []byte {
 	var block, b bytes.Buffer
 	enc := hpack.NewEncoder(&block)
+	enc.SetMaxDynamicTableSize(0) // so that the block serves twice
 	for _, f := range [][2]string{
 		{":method", "POST"}, {":scheme", scheme}, {":path", verifyMethod}, {":authority", authority},
 		{"content-type", "application/grpc"}, {"te", "trailers"}, {"user-agent", "culvert"},
@@ -97,8 +108,10 @@ func firstFlight(scheme, authority string) []byte {
 	}
 	b.WriteString(preface + emptySettings)
 	framer := http2.NewFramer(&b, nil)
-	_ = framer.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: block.Bytes(), EndHeaders: true})
-	_ = framer.WriteData(1, false, []byte(verifyMessage))
+	for _, id := range []uint32{openStream, shortStream} {
+		_ = framer.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: block.Bytes(), EndHeaders: true})
+		_ = framer.WriteData(id, id == shortStream, []byte(verifyMessage))
+	}
 	return b.Bytes()
 }
 
@@ -144,30 +157,41 @@ func (v *verifying) onHeaders(f *http2.MetaHeadersFrame) error {
 	switch {
 	case f.Truncated:
 		return &signError{what: "an answer with too large a head"}
-	case v.headed: // trailers
-		if a.grpcStatus == "" {
-			return lostTrailers()
-		}
-		return errProven
+	case v.headed[f.StreamID]: // trailers
 	case a.interim():
 		return nil
 	case !a.isGRPC():
 		return a.sign()
 	case !f.StreamEnded():
-		v.headed = true
+		v.headed[f.StreamID] = true
 		return nil
-	case a.grpcStatus == "":
+	}
+	if a.grpcStatus == "" {
 		return lostTrailers()
-	default:
-		v.answered()
+	}
+	return v.onStatus(f.StreamID)
+}
+
+// onStatus goes on after an answer has come to its end.
+func (v *verifying) onStatus(stream uint32) error {
+	if stream == openStream {
+		v.answered() // at the latest: a server that does not know the method is one of gRPC too
 		return errProven
 	}
+	v.ended = true
+	if v.echoes > 0 {
+		v.answered()
+	}
+	return nil
 }
 
 // onData counts the messages that come back, and sends the next.
 func (v *verifying) onData(f *http2.DataFrame) error {
 	if f.StreamEnded() {
 		return lostTrailers()
+	}
+	if f.StreamID != openStream {
+		return nil
 	}
 	v.data = append(v.data, f.Data()...)
 	for len(v.data) >= 5 {
@@ -189,10 +213,12 @@ func (v *verifying) onData(f *http2.DataFrame) error {
 func (v *verifying) onEcho() error {
 	switch v.echoes++; v.echoes {
 	case 1:
-		v.answered()
-		return v.framer.WriteData(1, false, []byte(verifyMessage))
+		if v.ended {
+			v.answered()
+		}
+		return v.framer.WriteData(openStream, false, []byte(verifyMessage))
 	case 2:
-		return v.framer.WriteData(1, true, nil)
+		return v.framer.WriteData(openStream, true, nil)
 	default:
 		return &signError{what: "more answers than messages"}
 	}

@@ -6,9 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"net/http/httputil"
-	"net/url"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -136,31 +133,9 @@ func (w *world) unary(c testgrpc.TestServiceClient) time.Duration {
 // proxyHTTP1 starts a reverse proxy at front that speaks HTTP/1.1 to the
 // origin, and protos to clients.
 func (w *world) proxyHTTP1(protos ...string) {
-	transport := &http.Transport{
-		DialTLSContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
-			c, err := w.net.DialNear(ctx, network, addr)
-			if err != nil {
-				return nil, err
-			}
-			cfg := w.clientTLS.Clone()
-			cfg.ServerName, cfg.NextProtos = strings.TrimSuffix(w.origin, ":443"), []string{"http/1.1"}
-			return tls.Client(c, cfg), nil
-		},
-	}
-	proxy := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "https", Host: w.origin})
-	proxy.Transport = transport
-	proxy.ErrorLog = quiet
-	srv := &http.Server{Handler: proxy, ErrorLog: quiet}
-	srv.Protocols = new(http.Protocols)
-	srv.Protocols.SetHTTP1(true)
-	srv.Protocols.SetHTTP2(true)
-	cfg := w.serverTLS.Clone()
-	cfg.NextProtos = protos
-	srv.TLSConfig = cfg
-	port := tls.NewListener(w.net.Listen(w.front), cfg)
+	srv := &http.Server{Handler: w.forward(false), ErrorLog: quiet, TLSConfig: w.serverTLS.Clone()}
+	srv.TLSConfig.NextProtos = protos
+	port := tls.NewListener(w.net.Listen(w.front), srv.TLSConfig)
 	go func() { _ = srv.Serve(port) }()
-	w.atEnd(func() {
-		_ = srv.Close()
-		transport.CloseIdleConnections()
-	})
+	w.atEnd(func() { _ = srv.Close() })
 }
