@@ -12,13 +12,14 @@ type deadline struct {
 	mu     sync.Mutex
 	timer  *time.Timer
 	passed chan struct{}
-	fire   func()      // called when the time passes
-	round  int         // of set, so that a timer that is too late does nothing
-	active atomic.Bool // there is a deadline, passed or not
+	fire   func()         // called when the time passes
+	round  int            // of set, so that a timer that is too late does nothing
+	state  *atomic.Uint32 // where active is set while there is a deadline, passed or not
+	active uint32
 }
 
-func newDeadline(fire func()) *deadline {
-	return &deadline{passed: make(chan struct{}), fire: fire}
+func newDeadline(state *atomic.Uint32, active uint32, fire func()) *deadline {
+	return &deadline{passed: make(chan struct{}), fire: fire, state: state, active: active}
 }
 
 // set moves the deadline; the zero time means none.
@@ -30,7 +31,11 @@ func (d *deadline) set(t time.Time) {
 	}
 	d.round++
 	round := d.round
-	d.active.Store(!t.IsZero())
+	if t.IsZero() {
+		d.state.And(^d.active)
+	} else {
+		d.state.Or(d.active)
+	}
 	if isDone(d.passed) {
 		d.passed = make(chan struct{})
 	}
@@ -65,11 +70,8 @@ func (d *deadline) done() <-chan struct{} {
 	return d.passed
 }
 
-// isSet reports whether there is a deadline, passed or not.
-func (d *deadline) isSet() bool { return d.active.Load() }
-
 // isPast reports whether the deadline has passed.
-func (d *deadline) isPast() bool { return d.active.Load() && isDone(d.done()) }
+func (d *deadline) isPast() bool { return d.state.Load()&d.active != 0 && isDone(d.done()) }
 
 // isDone reports whether c is closed.
 func isDone(c <-chan struct{}) bool {

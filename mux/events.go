@@ -7,10 +7,11 @@ import "math"
 func (st *stream) push(b []byte) (woke bool) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	if isDone(st.closed) {
+	if st.state.Load()&isClosed != 0 {
 		return false
 	}
 	st.buf.write(b)
+	st.state.Or(isBuffered)
 	return st.wake()
 }
 
@@ -23,27 +24,23 @@ func (st *stream) wake() bool {
 // charge takes a data frame of the given length off the window. It reports
 // whether this side has closed the stream.
 func (st *stream) charge(length uint32) (closed bool, err error) {
-	st.mu.Lock()
-	defer st.mu.Unlock()
+	state := st.state.Load()
 	switch {
-	case length > st.recvWindow:
+	case length > st.recvWindow.Load():
 		return false, protocolError("more data than the window allows")
-	case st.fin:
+	case state&isFinished != 0:
 		return false, protocolError("data after the end of a stream")
 	}
-	st.recvWindow -= length
-	st.unread += length
-	return isDone(st.closed), nil
+	st.recvWindow.Add(-length)
+	return state&isClosed != 0, nil
 }
 
 // onWindow lets the stream send more.
 func (st *stream) onWindow(delta uint32) error {
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	if delta > math.MaxUint32-st.sendWindow {
+	if delta > math.MaxUint32-st.sendWindow.Load() { // what Write takes meanwhile only helps
 		return protocolError("a window of 2^32 or more")
 	}
-	st.sendWindow += delta
+	st.sendWindow.Add(delta)
 	notify(st.writable)
 	return nil
 }
@@ -51,11 +48,11 @@ func (st *stream) onWindow(delta uint32) error {
 // onFIN notes that the peer sends no more, and reports whether a reader waited.
 func (st *stream) onFIN() (woke bool) {
 	st.mu.Lock()
-	st.fin = true
+	st.state.Or(isFinished)
 	woke = st.wake()
 	st.stopLinger()
 	st.mu.Unlock()
-	if isDone(st.closed) {
+	if st.state.Load()&isClosed != 0 {
 		st.session.remove(st)
 	}
 	return woke
@@ -65,7 +62,7 @@ func (st *stream) onFIN() (woke bool) {
 // still be read.
 func (st *stream) onRST() (woke bool) {
 	st.mu.Lock()
-	st.wasReset = true
+	st.state.Or(isReset)
 	woke = st.wake()
 	notify(st.writable)
 	st.stopLinger()
@@ -77,8 +74,7 @@ func (st *stream) onRST() (woke bool) {
 // reset gives up a stream that the peer has not closed.
 func (st *stream) reset() {
 	st.mu.Lock()
-	gone := st.wasReset || st.ended
-	st.wasReset = true
+	gone := st.state.Or(isReset)&(isReset|isEnded) != 0
 	st.wake()
 	notify(st.writable)
 	st.stopLinger()
@@ -94,7 +90,7 @@ func (st *stream) reset() {
 func (st *stream) sessionEnded() {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	st.ended = true
+	st.state.Or(isEnded)
 	st.wake()
 	notify(st.writable)
 	st.stopLinger()

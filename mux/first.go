@@ -34,8 +34,9 @@ func (s *Session) takeFirst() *stream {
 	}
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	if st.fin {
+	if st.state.Load()&isFinished != 0 {
 		st.buf.discard()
+		st.state.Or(isRemoved)
 		delete(s.streams, st.id)
 		s.queue(header{typeWindow, flagRST, st.id, 0})
 		return nil

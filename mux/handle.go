@@ -54,6 +54,9 @@ func (s *Session) onData(st *stream, length uint32) error {
 // streamOf returns the stream of a frame, nil if there is none (any more). A
 // SYN makes one, or refuses it.
 func (s *Session) streamOf(h header) (*stream, error) {
+	if st := s.current; st != nil && st.id == h.stream && h.flags&flagSYN == 0 && st.state.Load()&(isEnded|isRemoved) == 0 {
+		return st, nil // as a rule
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.err != nil {
@@ -104,6 +107,7 @@ func (s *Session) remove(st *stream) {
 		return
 	}
 	delete(s.streams, st.id)
+	st.state.Or(isRemoved)
 	if st.inbound {
 		s.inbound--
 	}

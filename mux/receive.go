@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"culvert/internal/token"
 )
 
 // Reading goes by turns. Whoever has the token reads the connection for all
@@ -30,19 +32,17 @@ var largeReads = sync.Pool{New: func() any { b := make([]byte, largerRead); retu
 
 // receiver is the reading side of a session.
 type receiver struct {
-	rtoken chan struct{} // holds one token: the right to read the connection
+	rtoken token.Token // the right to read the connection
 	small  [smallRead]byte
 
 	partial    [headerSize]byte // a header of which not all has come, of the reader
 	partialLen int
-	current    *stream // whose data is coming, nil if it is to be dropped
+	current    *stream // whose data is coming or came last, nil if it is dropped
 	left       uint32  // how much of it
 	last       bool    // a FIN follows it
 	bulk       bool    // the last data frame was a large one: so may be the next
 
-	rmu         sync.Mutex
-	leader      *stream // the stream that reads, nil if it is the goroutine or nobody
-	interrupted bool    // the connection has a read deadline, for the leader's sake
+	leader atomic.Pointer[stream] // the stream that reads, or read last
 
 	armed atomic.Bool
 	timer *time.Timer
@@ -50,8 +50,6 @@ type receiver struct {
 
 // startReceiving begins with nobody reading.
 func (s *Session) startReceiving() {
-	s.rtoken = make(chan struct{}, 1)
-	s.rtoken <- struct{}{}
 	s.armed.Store(true)
 	s.timer = time.AfterFunc(time.Hour, s.readIfIdle) // never: it is there before it runs
 	s.timer.Reset(0)
@@ -61,8 +59,8 @@ func (s *Session) stopReceiving() { s.timer.Stop() }
 
 // passToken lets somebody else read.
 func (s *Session) passToken() {
-	s.rtoken <- struct{}{}
-	if s.armed.CompareAndSwap(false, true) {
+	s.rtoken.Release()
+	if !s.armed.Load() && s.armed.CompareAndSwap(false, true) {
 		s.timer.Reset(idleReader)
 	}
 }
@@ -75,9 +73,7 @@ func (s *Session) readIfIdle() {
 		return
 	}
 	defer s.owned.Done()
-	select {
-	case <-s.rtoken:
-	default:
+	if !s.rtoken.Try() {
 		return
 	}
 	defer s.passToken()
@@ -95,7 +91,7 @@ func (s *Session) readIfIdle() {
 		if large != nil {
 			largeReads.Put(large)
 		}
-		if s.endOn(ferr) || s.endOn(err) {
+		if s.endOn(ferr) || s.endOn(s.resume(err)) {
 			return
 		}
 	}
@@ -118,7 +114,6 @@ func (s *Session) lead(st *stream, p []byte, get func() []byte) (n int) {
 			raw = s.small[:s.carrier.frontSize]
 		}
 		got, err := s.carrier.read(raw)
-		interrupted := s.endLead()
 		mine, _, ferr := s.feed(got, st)
 		if len(mine) > 0 {
 			if p == nil {
@@ -128,10 +123,7 @@ func (s *Session) lead(st *stream, p []byte, get func() []byte) (n int) {
 				st.push(mine[n:])
 			}
 		}
-		if err != nil && interrupted && errors.Is(err, os.ErrDeadlineExceeded) {
-			err = nil
-		}
-		if s.endOn(ferr) || s.endOn(err) {
+		if s.endOn(ferr) || s.endOn(s.resume(err)) {
 			return n
 		}
 	}
@@ -140,37 +132,27 @@ func (s *Session) lead(st *stream, p []byte, get func() []byte) (n int) {
 
 // beginLead makes st the leader unless it has something to tell already.
 func (s *Session) beginLead(st *stream) bool {
-	s.rmu.Lock()
-	defer s.rmu.Unlock()
-	if isDone(s.done) || st.ready() {
-		return false
+	if s.leader.Load() != st {
+		s.leader.Store(st)
 	}
-	s.leader = st
-	return true
-}
-
-// endLead ends what beginLead began, and reports whether interrupt was called.
-func (s *Session) endLead() bool {
-	s.rmu.Lock()
-	defer s.rmu.Unlock()
-	s.leader = nil
-	if !s.interrupted {
-		return false
-	}
-	s.interrupted = false
-	_ = s.carrier.SetReadDeadline(time.Time{})
-	return true
+	return !st.ready() // after the Store: interrupt does it the other way round
 }
 
 // interrupt makes st stop to lead, if it does: it was closed, or its read
-// deadline has passed.
+// deadline has passed. It may be late and meet another leader, who goes on.
 func (s *Session) interrupt(st *stream) {
-	s.rmu.Lock()
-	defer s.rmu.Unlock()
-	if s.leader == st && !s.interrupted {
-		s.interrupted = true
+	if s.leader.Load() == st {
 		_ = s.carrier.SetReadDeadline(time.Unix(1, 0))
 	}
+}
+
+// resume ends what interrupt did. Other errors of a read it returns. Who calls
+// it looks again whether there is reason to go on.
+func (s *Session) resume(err error) error {
+	if err != nil && errors.Is(err, os.ErrDeadlineExceeded) && s.carrier.SetReadDeadline(time.Time{}) == nil {
+		return nil
+	}
+	return err
 }
 
 // endOn ends the session if err is not nil, and reports whether it was not.
@@ -191,11 +173,9 @@ func (s *Session) endOn(err error) bool {
 
 // sayWhy tells the peer that it broke the protocol, if that does not block.
 func (s *Session) sayWhy() {
-	select {
-	case <-s.wtoken:
+	if s.wtoken.Try() {
 		_ = s.carrier.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
 		_ = s.writeFrame(nil, header{typeGoAway, 0, 0, goAwayProtocol}, nil)
-	default:
 	}
 }
 
@@ -206,13 +186,16 @@ func (s *Session) sayWhy() {
 func (s *Session) feed(raw []byte, self *stream) (mine []byte, woke bool, err error) {
 	for r := 0; r < len(raw); {
 		if s.left == 0 {
-			m := copy(s.partial[s.partialLen:], raw[r:])
-			r += m
-			if s.partialLen += m; s.partialLen < headerSize {
-				return mine, woke, nil
+			head := raw[r:]
+			if s.partialLen > 0 || len(head) < headerSize {
+				m := copy(s.partial[s.partialLen:], head)
+				if s.partialLen += m; s.partialLen < headerSize {
+					return mine, woke, nil
+				}
+				head, r, s.partialLen = s.partial[:], r+m-headerSize, 0
 			}
-			s.partialLen = 0
-			h, err := parseHeader(s.partial[:])
+			r += headerSize
+			h, err := parseHeader(head)
 			if err == nil {
 				var w bool
 				w, err = s.onHeader(h)

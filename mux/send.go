@@ -40,17 +40,20 @@ func (s *Session) queue(h header) {
 func (s *Session) flushControl() {
 	defer s.owned.Done()
 	for {
-		select {
-		case <-s.wtoken:
-		case <-s.done:
-			return
+		if !s.wtoken.Want() {
+			select {
+			case <-s.wtoken.Next():
+			case <-s.done:
+				s.wtoken.Leave()
+				return
+			}
 		}
 		s.cmu.Lock()
 		none := len(s.control) == 0
 		s.flushing = !none
 		s.cmu.Unlock()
 		if none {
-			s.wtoken <- struct{}{}
+			s.wtoken.Release()
 			return
 		}
 		if s.writeControl() != nil {
@@ -60,11 +63,12 @@ func (s *Session) flushControl() {
 }
 
 // writeFrame sends the control frames that are owed and then h with body, of
-// st if not nil, unless FIN went ahead of it. The caller has the token; writeFrame gives it
-// back. An error of the connection ends the session.
+// st if not nil, unless st was closed: FIN may have gone ahead. The caller has
+// the token; writeFrame gives it back. An error of the connection ends the
+// session.
 func (s *Session) writeFrame(st *stream, h header, body []byte) error {
 	s.takeControl()
-	if st != nil && st.finished.Load() {
+	if st != nil && st.state.Load()&isClosed != 0 {
 		if err := s.sendHead(nil); err != nil {
 			return err
 		}
@@ -97,7 +101,7 @@ func (s *Session) sendHead(body []byte) (err error) {
 	if len(s.head) > 0 {
 		err = s.carrier.send(s.head, body)
 	}
-	s.wtoken <- struct{}{}
+	s.wtoken.Release()
 	if err != nil {
 		s.fail(err)
 	}

@@ -17,6 +17,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"culvert/internal/token"
 )
 
 // ErrGoAway is returned by Open when the peer takes no more streams, since it
@@ -32,8 +34,8 @@ type Session struct {
 	accepted chan *stream
 	done     chan struct{} // closed when the session has ended
 
-	wtoken chan struct{} // holds one token: the right to write a frame
-	head   []byte        // scratch of the writer, which holds the token
+	wtoken token.Token // the right to write a frame
+	head   []byte      // scratch of the writer, which holds the token
 
 	receiver
 	firstStream
@@ -77,12 +79,10 @@ func newSession(c net.Conn, cfg *Config, firstID uint32) (*Session, error) {
 		cfg:      full,
 		accepted: make(chan *stream, full.AcceptBacklog),
 		done:     make(chan struct{}),
-		wtoken:   make(chan struct{}, 1),
 		streams:  map[uint32]*stream{},
 		nextID:   firstID,
 		pings:    map[uint32]chan struct{}{},
 	}
-	s.wtoken <- struct{}{}
 	if full.FirstStream {
 		s.addFirst(firstID == 2)
 	}
@@ -206,12 +206,16 @@ func (s *Session) awaitIdle(ctx context.Context) error {
 // drain sends the control frames that are owed: the GoAway, and what closes
 // the last streams.
 func (s *Session) drain(ctx context.Context) {
-	select {
-	case <-s.wtoken:
-	case <-s.done:
-		return
-	case <-ctx.Done():
-		return
+	if !s.wtoken.Want() {
+		select {
+		case <-s.wtoken.Next():
+		case <-s.done:
+			s.wtoken.Leave()
+			return
+		case <-ctx.Done():
+			s.wtoken.Leave()
+			return
+		}
 	}
 	stop := context.AfterFunc(ctx, func() { _ = s.carrier.Close() })
 	defer stop()

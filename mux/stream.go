@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"culvert/internal/token"
 )
 
 // maxChunk is how many bytes of one Write go into one frame, so that streams
@@ -19,6 +21,18 @@ const maxChunk = 128<<10 - headerSize
 // errReset says that the peer refused the stream or gave it up.
 var errReset = fmt.Errorf("mux: the peer reset the stream: %w", syscall.ECONNRESET)
 
+// What a stream's state holds.
+const (
+	isClosed       = 1 << iota // by this side
+	isReadLimited              // there is a read deadline
+	isWriteLimited             // there is a write deadline
+	isFinished                 // the peer will send no more
+	isReset                    // by either side
+	isEnded                    // with the session
+	isRemoved                  // from the session
+	isBuffered                 // there is something in buf
+)
+
 // stream is one yamux stream as a net.Conn.
 type stream struct {
 	session *Session
@@ -26,37 +40,35 @@ type stream struct {
 	inbound bool
 	counted bool // in session.open; guarded by its mu
 
+	state      atomic.Uint32 // nothing special to look after if it is 0
+	turn       token.Token   // the right to Write
+	sendWindow atomic.Uint32 // how much more may be sent
+	recvWindow atomic.Uint32 // how much more the peer may send
+	used       atomic.Uint32 // how much was read that the peer may send again, and has not been told
+
 	readable, writable chan struct{} // hold a token after a change that a waiter may want
 	rdeadline          *deadline
 	wdeadline          *deadline
-	turn               chan struct{} // holds one token: the right to Write
 
 	closeOnce sync.Once
 	closed    chan struct{}
-	finished  atomic.Bool // FIN is queued or sent: no data may follow
 
-	mu         sync.Mutex
-	buf        buffer
-	waiting    int    // calls of Read that wait for readable
-	unread     uint32 // bytes of data frames that were announced and not yet read
-	recvWindow uint32 // how much more the peer may send
-	sendWindow uint32 // how much more may be sent
-	fin        bool   // the peer will send no more
-	wasReset   bool
-	ended      bool        // the session has ended
-	linger     *time.Timer // after Close
+	mu      sync.Mutex
+	buf     buffer
+	waiting int         // calls of Read that wait for readable
+	linger  *time.Timer // after Close
 }
 
 func newStream(s *Session, id uint32, inbound bool) *stream {
 	st := &stream{
 		session: s, id: id, inbound: inbound,
 		readable: make(chan struct{}, 1), writable: make(chan struct{}, 1),
-		turn: make(chan struct{}, 1), closed: make(chan struct{}),
-		recvWindow: initialWindow, sendWindow: initialWindow,
+		closed: make(chan struct{}),
 	}
-	st.rdeadline = newDeadline(func() { s.interrupt(st) })
-	st.wdeadline = newDeadline(func() {})
-	st.turn <- struct{}{}
+	st.sendWindow.Store(initialWindow)
+	st.recvWindow.Store(initialWindow)
+	st.rdeadline = newDeadline(&st.state, isReadLimited, func() { s.interrupt(st) })
+	st.wdeadline = newDeadline(&st.state, isWriteLimited, func() {})
 	return st
 }
 
@@ -64,7 +76,7 @@ func newStream(s *Session, id uint32, inbound bool) *stream {
 // stream, and why the session ended if it did before that.
 func (st *stream) Read(p []byte) (int, error) {
 	for {
-		n, err := st.take(p)
+		n, err := st.takeBuffered(p)
 		if n > 0 || err != nil || len(p) == 0 {
 			return n, err
 		}
@@ -89,10 +101,9 @@ func (st *stream) ReadReady(get func() []byte) (int, error) {
 
 // readOrWait reads the connection if nobody else does, else waits.
 func (st *stream) readOrWait(p []byte, get func() []byte) (n int) {
-	select {
-	case <-st.session.rtoken:
+	if st.session.rtoken.Try() {
 		n = st.session.lead(st, p, get)
-	default:
+	} else {
 		n = st.wait(p, get)
 	}
 	if n > 0 {
@@ -101,10 +112,13 @@ func (st *stream) readOrWait(p []byte, get func() []byte) (n int) {
 	return n
 }
 
-// take reads what is in the buffer, or returns why nothing will be.
-func (st *stream) take(p []byte) (n int, err error) {
+// takeBuffered reads what is in the buffer, or returns why nothing will be.
+func (st *stream) takeBuffered(p []byte) (n int, err error) {
+	state := st.state.Load()
 	switch {
-	case isDone(st.closed):
+	case state == 0:
+		return 0, nil
+	case state&isClosed != 0:
 		return 0, net.ErrClosed
 	case st.rdeadline.isPast():
 		return 0, os.ErrDeadlineExceeded
@@ -112,6 +126,9 @@ func (st *stream) take(p []byte) (n int, err error) {
 	st.mu.Lock()
 	n = st.buf.read(p)
 	more := st.buf.n > 0
+	if !more {
+		st.state.And(^uint32(isBuffered))
+	}
 	if n == 0 && !more {
 		err = st.final()
 	}
@@ -128,25 +145,22 @@ func (st *stream) take(p []byte) (n int, err error) {
 // final returns what Read returns once the buffer is empty, nil if data may
 // come; st.mu is held.
 func (st *stream) final() error {
-	switch {
-	case st.fin:
+	switch state := st.state.Load(); {
+	case state&isFinished != 0:
 		return io.EOF
-	case st.wasReset:
+	case state&isReset != 0:
 		return errReset
-	case st.ended:
-		return st.session.err // set before ended; its lock comes before st.mu
+	case state&isEnded != 0:
+		return st.session.err // set before isEnded
 	}
 	return nil
 }
 
 // ready reports whether Read has something to return.
 func (st *stream) ready() bool {
-	if isDone(st.closed) || st.rdeadline.isPast() {
-		return true
-	}
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	return st.buf.n > 0 || st.final() != nil
+	const reasons = isClosed | isFinished | isReset | isEnded | isBuffered
+	state := st.state.Load()
+	return state != 0 && (state&reasons != 0 || st.rdeadline.isPast())
 }
 
 // wait waits while somebody else reads the connection, and leads if that one
@@ -155,14 +169,20 @@ func (st *stream) wait(p []byte, get func() []byte) (n int) {
 	st.mu.Lock()
 	st.waiting++
 	st.mu.Unlock()
-	lead := false
-	select {
-	case <-st.readable:
-	case <-st.closed:
-	case <-st.rdeadline.done():
-	case <-st.session.done:
-	case <-st.session.rtoken:
-		lead = true
+	rtoken := &st.session.rtoken
+	lead := rtoken.Want()
+	if !lead {
+		select {
+		case <-rtoken.Next():
+			lead = true
+		case <-st.readable:
+		case <-st.closed:
+		case <-st.rdeadline.done():
+		case <-st.session.done:
+		}
+		if !lead {
+			rtoken.Leave()
+		}
 	}
 	st.mu.Lock()
 	st.waiting--
@@ -175,31 +195,21 @@ func (st *stream) wait(p []byte, get func() []byte) (n int) {
 
 // consumed gives the peer new window once half of it is used up.
 func (st *stream) consumed(n int) {
-	st.mu.Lock()
-	st.unread -= uint32(n)
-	var delta uint32
-	if !st.fin && !st.wasReset && !st.ended {
-		delta = st.grantLocked(uint32(st.session.cfg.StreamWindow) / 2)
+	if st.used.Add(uint32(n)) < uint32(st.session.cfg.StreamWindow)/2 {
+		return
 	}
-	st.mu.Unlock()
-	if delta > 0 {
+	delta := st.used.Swap(0)
+	if delta > 0 && st.state.Load()&(isFinished|isReset|isEnded) == 0 {
+		st.recvWindow.Add(delta)
 		st.session.queue(header{typeWindow, 0, st.id, delta})
 	}
 }
 
-// grant returns how much window the peer is to be given in addition.
+// grant returns how much window the peer is given to begin with, beyond what
+// every stream has.
 func (st *stream) grant() uint32 {
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	return st.grantLocked(0)
-}
-
-func (st *stream) grantLocked(atLeast uint32) uint32 {
-	delta := uint32(st.session.cfg.StreamWindow) - st.unread - st.recvWindow
-	if delta < atLeast {
-		return 0
-	}
-	st.recvWindow += delta
+	delta := uint32(st.session.cfg.StreamWindow) - initialWindow
+	st.recvWindow.Add(delta)
 	return delta
 }
 
@@ -209,20 +219,21 @@ func (st *stream) grantLocked(atLeast uint32) uint32 {
 // finish stays until that ends.
 func (st *stream) Close() error {
 	st.closeOnce.Do(func() {
+		st.state.Or(isClosed)
 		close(st.closed)
 		st.session.interrupt(st)
 		st.rdeadline.set(time.Time{})
 		st.wdeadline.set(time.Time{})
 		st.mu.Lock()
 		st.buf.discard()
-		gone := st.wasReset || st.ended
-		over := gone || st.fin
+		state := st.state.Load()
+		gone := state&(isReset|isEnded) != 0
+		over := gone || state&isFinished != 0
 		if !over {
 			st.linger = time.AfterFunc(st.session.cfg.CloseTimeout, st.reset)
 		}
 		st.mu.Unlock()
 		if !gone {
-			st.finished.Store(true)
 			st.session.queue(header{typeWindow, flagFIN, st.id, 0})
 		}
 		if over {
@@ -240,7 +251,7 @@ func (st *stream) SetDeadline(t time.Time) error {
 
 // SetReadDeadline implements net.Conn.
 func (st *stream) SetReadDeadline(t time.Time) error {
-	if isDone(st.closed) {
+	if st.state.Load()&isClosed != 0 {
 		return net.ErrClosed
 	}
 	st.rdeadline.set(t)
@@ -249,7 +260,7 @@ func (st *stream) SetReadDeadline(t time.Time) error {
 
 // SetWriteDeadline implements net.Conn.
 func (st *stream) SetWriteDeadline(t time.Time) error {
-	if isDone(st.closed) {
+	if st.state.Load()&isClosed != 0 {
 		return net.ErrClosed
 	}
 	st.wdeadline.set(t)

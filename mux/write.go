@@ -3,16 +3,18 @@ package mux
 import (
 	"net"
 	"os"
+
+	"culvert/internal/token"
 )
 
 // Write implements net.Conn. It neither changes nor keeps p. When its deadline
 // passes while the connection beneath takes a frame, that frame is finished in
 // the background and counted as written.
 func (st *stream) Write(p []byte) (n int, err error) {
-	if err := st.await(st.turn); err != nil {
+	if err := st.take(&st.turn); err != nil {
 		return 0, err
 	}
-	defer func() { st.turn <- struct{}{} }()
+	defer st.turn.Release()
 	for len(p) > 0 {
 		chunk, err := st.reserve(p)
 		if err != nil {
@@ -30,20 +32,38 @@ func (st *stream) Write(p []byte) (n int, err error) {
 	return n, nil
 }
 
-// await waits for a token of c, and returns what a Write ends with if it has
-// to end before.
-func (st *stream) await(c <-chan struct{}) error {
-	if isDone(st.closed) {
-		return net.ErrClosed
+// take takes t, and returns what a Write ends with if it has to end before.
+func (st *stream) take(t *token.Token) error {
+	if err := st.mayWrite(); err != nil {
+		return err
 	}
-	if st.wdeadline.isPast() {
+	if t.Want() {
+		return nil
+	}
+	err := st.await(t.Next())
+	if err != nil {
+		t.Leave()
+	}
+	return err
+}
+
+// mayWrite returns what a Write ends with because of this side's doing.
+func (st *stream) mayWrite() error {
+	state := st.state.Load()
+	switch {
+	case state&(isClosed|isWriteLimited) == 0:
+		return nil
+	case state&isClosed != 0:
+		return net.ErrClosed
+	case st.wdeadline.isPast():
 		return os.ErrDeadlineExceeded
 	}
-	select {
-	case <-c:
-		return nil
-	default:
-	}
+	return nil
+}
+
+// await waits for c, and returns what a Write ends with if it has to end
+// before.
+func (st *stream) await(c <-chan struct{}) error {
 	deadline := st.wdeadline.done()
 	select {
 	case <-c:
@@ -61,21 +81,19 @@ func (st *stream) await(c <-chan struct{}) error {
 // there is some.
 func (st *stream) reserve(p []byte) ([]byte, error) {
 	for {
-		st.mu.Lock()
-		var err error
-		switch {
-		case st.wasReset:
-			err = errReset
-		case st.ended:
-			err = st.session.err // set before ended; its lock comes before st.mu
+		switch state := st.state.Load(); {
+		case state&isReset != 0:
+			return nil, errReset
+		case state&isEnded != 0:
+			return nil, st.session.err // set before isEnded
 		}
-		size := min(len(p), maxChunk, int(st.sendWindow))
-		if err == nil {
-			st.sendWindow -= uint32(size)
+		// Only who has the turn takes window.
+		if size := min(len(p), maxChunk, int(st.sendWindow.Load())); size > 0 {
+			st.sendWindow.Add(-uint32(size))
+			return p[:size], nil
 		}
-		st.mu.Unlock()
-		if err != nil || size > 0 {
-			return p[:size], err
+		if err := st.mayWrite(); err != nil {
+			return nil, err
 		}
 		if err := st.await(st.writable); err != nil {
 			return nil, err
@@ -87,12 +105,12 @@ func (st *stream) reserve(p []byte) ([]byte, error) {
 // way.
 func (st *stream) send(body []byte) (accepted bool, err error) {
 	s := st.session
-	if err := st.await(s.wtoken); err != nil {
-		st.giveBack(len(body))
+	if err := st.take(&s.wtoken); err != nil {
+		st.sendWindow.Add(uint32(len(body)))
 		return false, err
 	}
 	h := header{typeData, 0, st.id, uint32(len(body))}
-	if st.wdeadline.isSet() {
+	if st.state.Load()&isWriteLimited != 0 {
 		return st.sendDetached(h, body)
 	}
 	if err := s.writeFrame(st, h, body); err != nil {
@@ -106,7 +124,7 @@ func (st *stream) send(body []byte) (accepted bool, err error) {
 func (st *stream) sendDetached(h header, body []byte) (accepted bool, err error) {
 	s := st.session
 	if !s.own() {
-		s.wtoken <- struct{}{}
+		s.wtoken.Release()
 		return false, net.ErrClosed
 	}
 	done := make(chan error, 1)
@@ -126,11 +144,4 @@ func (st *stream) sendDetached(h header, body []byte) (accepted bool, err error)
 	case <-st.wdeadline.done():
 		return true, os.ErrDeadlineExceeded
 	}
-}
-
-// giveBack returns window that was not used.
-func (st *stream) giveBack(n int) {
-	st.mu.Lock()
-	st.sendWindow += uint32(n)
-	st.mu.Unlock()
 }
