@@ -33,6 +33,7 @@ func (c *Conn) CloseWith(code uint16, reason string) error {
 		return nil
 	}
 	c.closing = true
+	c.state.Or(isClosed)
 	bye := closePayload(code, reason)
 	if c.bye != nil {
 		bye = c.bye
@@ -40,8 +41,8 @@ func (c *Conn) CloseWith(code uint16, reason string) error {
 	c.wmu.Unlock()
 
 	close(c.closed)
-	if c.beat != nil {
-		c.beat.Stop()
+	if c.beat.timer != nil {
+		c.beat.timer.Stop()
 	}
 	_ = c.conn.SetReadDeadline(longAgo)
 	if !c.lastFrame(bye) {
@@ -57,12 +58,15 @@ func (c *Conn) CloseWith(code uint16, reason string) error {
 // lastFrame sends a Close frame if the connection can still take one soon, and
 // reports whether it can.
 func (c *Conn) lastFrame(payload []byte) bool {
-	timer := time.NewTimer(c.cfg.CloseTimeout)
-	defer timer.Stop()
-	select {
-	case <-c.wtoken: // never given back: nothing may follow a Close frame
-	case <-timer.C:
-		return false
+	if !c.wtoken.Want() { // never given back: nothing may follow a Close frame
+		timer := time.NewTimer(c.cfg.CloseTimeout)
+		defer timer.Stop()
+		select {
+		case <-c.wtoken.Next():
+		case <-timer.C:
+			c.wtoken.Leave()
+			return false
+		}
 	}
 	c.wmu.Lock()
 	failed := c.werr != nil && c.bye == nil
@@ -93,40 +97,6 @@ func (c *Conn) own() bool {
 	}
 	c.owned.Add(1)
 	return true
-}
-
-// onBeat looks after a Read that is waiting: it sends a PING when nothing was
-// heard for Config.PingInterval, and ends the connection when nothing was
-// heard for Config.SilenceTimeout. Time in which nobody reads does not count.
-func (c *Conn) onBeat() {
-	next := c.cfg.PingInterval
-	if from := c.waitingFrom.Load(); from != 0 {
-		silent := time.Since(c.born) - time.Duration(from-1)
-		switch {
-		case silent >= c.cfg.SilenceTimeout:
-			c.abandon()
-			return
-		case silent >= c.cfg.PingInterval:
-			c.queueControl(func() { c.ping = true })
-			next = min(next, c.cfg.SilenceTimeout-silent)
-		default:
-			next -= silent
-		}
-	}
-	c.wmu.Lock()
-	defer c.wmu.Unlock()
-	if !c.closing {
-		c.beat.Reset(next)
-	}
-}
-
-// abandon ends a connection whose peer is gone: Read returns errSilent.
-func (c *Conn) abandon() {
-	c.wmu.Lock()
-	c.failWrite(errSilent)
-	c.wmu.Unlock()
-	c.lost.Store(true)
-	_ = c.conn.Close()
 }
 
 var _ net.Conn = (*Conn)(nil)

@@ -23,6 +23,8 @@ import (
 
 	"github.com/gobwas/ws"
 	"github.com/pion/transport/v3/deadline"
+
+	"culvert/internal/token"
 )
 
 // Conn is a WebSocket as a net.Conn. All its methods may be called
@@ -40,19 +42,17 @@ type Conn struct {
 	rate  tokenBucket
 	rerr  error // what every further Read returns
 
-	wtoken    chan struct{}      // holds one token: the right to write a frame
+	wtoken    token.Token        // the right to write a frame
 	wdeadline *deadline.Deadline // of Write
 	writev    bool               // conn writes several buffers in one call
 	vec       [3][]byte          // scratch of the writer, which holds the token
 	vecs      net.Buffers
 
-	wlimited atomic.Bool // there is a write deadline
-	wfailed  atomic.Bool // werr is set
-	writing  atomic.Bool // a Write is inside conn.Write
+	state atomic.Uint32 // nothing special to look after if it is 0
 
 	wmu         sync.Mutex // guards the fields below
 	werr        error      // what every further Write returns
-	interrupted bool       // conn has the write deadline of that Write
+	steady      bool       // who writes to conn must not be interrupted
 	pong        []byte     // answer to the latest PING, nil if none is owed
 	ping        bool       // a PING is to be sent
 	bye         []byte     // payload of the Close frame to be sent, nil if none
@@ -64,15 +64,23 @@ type Conn struct {
 	closeDone chan struct{}  // closed once Close has finished
 	owned     sync.WaitGroup // goroutines that Close waits for
 
-	beat        *time.Timer
-	born        time.Time
-	waitingFrom atomic.Int64 // when Read began to wait, since born, plus 1; 0 when it is not
-	lost        atomic.Bool  // the peer was silent for too long
+	born time.Time
+	beat heartbeat
+	lost atomic.Bool // the peer was silent for too long
 }
+
+// What a Conn's state holds; it is changed with wmu held.
+const (
+	isClosed       = 1 << iota // by this side
+	isWriteLimited             // there is a write deadline
+	isWriteFailed              // werr is set
+	isInterrupted              // conn has a write deadline
+	isOwing                    // a PONG or PING is to go ahead of the next frame
+)
 
 // Client makes the connection c, on which the opening handshake is complete, a
 // WebSocket in the client's role: what it sends is masked. A nil cfg means the
-// defaults. The Conn owns c from here on.
+// defaults, and so does a MaxFrame below 0. The Conn owns c from here on.
 func Client(c net.Conn, cfg *Config) *Conn { return newConn(c, cfg, true, "", nil) }
 
 // Server is Client for the server's role.
@@ -86,16 +94,17 @@ func newConn(c net.Conn, cfg *Config, client bool, subprotocol string, early []b
 		client:      client,
 		subprotocol: subprotocol,
 		early:       early,
-		wtoken:      make(chan struct{}, 1),
 		wdeadline:   deadline.New(),
 		closed:      make(chan struct{}),
 		closeDone:   make(chan struct{}),
 		born:        time.Now(),
 	}
-	conn.wtoken <- struct{}{}
 	switch c.(type) {
 	case *net.TCPConn, *net.UnixConn:
 		conn.writev = !client
+	}
+	if conn.cfg.MaxFrame < 0 {
+		conn.cfg.MaxFrame = defaultMaxFrame
 	}
 	conn.rate = tokenBucket{burst: conn.cfg.ControlBurst, every: conn.cfg.ControlInterval}
 	conn.dec = decoder{
@@ -107,11 +116,7 @@ func newConn(c net.Conn, cfg *Config, client bool, subprotocol string, early []b
 	if client {
 		conn.dec.state = ws.StateClientSide
 	}
-	if conn.cfg.PingInterval > 0 {
-		conn.wmu.Lock() // onBeat takes it before it looks at beat
-		conn.beat = time.AfterFunc(conn.cfg.PingInterval, conn.onBeat)
-		conn.wmu.Unlock()
-	}
+	conn.startBeat()
 	return conn
 }
 
@@ -129,12 +134,12 @@ func (c *Conn) Read(p []byte) (int, error) {
 // p that holds the payload.
 func (c *Conn) ReadBuffer(p []byte) ([]byte, error) {
 	if len(p) == 0 {
-		return nil, c.isClosed()
+		return nil, c.closedError()
 	}
 	c.rmu.Lock()
 	defer c.rmu.Unlock()
 	for {
-		if err := cmp.Or(c.isClosed(), c.rerr); err != nil {
+		if err := cmp.Or(c.closedError(), c.rerr); err != nil {
 			return nil, err
 		}
 		n, rerr := c.readRaw(p)
@@ -149,7 +154,7 @@ func (c *Conn) ReadBuffer(p []byte) ([]byte, error) {
 			return payload, nil
 		}
 		if rerr != nil && isTimeout(rerr) {
-			return nil, cmp.Or(c.isClosed(), rerr)
+			return nil, cmp.Or(c.closedError(), rerr)
 		}
 	}
 }
@@ -163,9 +168,10 @@ func (c *Conn) readRaw(p []byte) (int, error) {
 		}
 		return n, nil
 	}
-	c.waitingFrom.Store(int64(time.Since(c.born)) + 1)
+	if n := c.beat.waits.Add(1); c.beat.ask.Load() > 0 {
+		c.beat.began(n)
+	}
 	n, err := c.conn.Read(p)
-	c.waitingFrom.Store(0)
 	switch {
 	case err == nil:
 	case c.lost.Load():
@@ -176,14 +182,12 @@ func (c *Conn) readRaw(p []byte) (int, error) {
 	return n, err
 }
 
-// isClosed returns net.ErrClosed after Close.
-func (c *Conn) isClosed() error {
-	select {
-	case <-c.closed:
+// closedError returns net.ErrClosed after Close.
+func (c *Conn) closedError() error {
+	if c.state.Load()&isClosed != 0 {
 		return net.ErrClosed
-	default:
-		return nil
 	}
+	return nil
 }
 
 // HeaderSize returns how many bytes the header of a large incoming frame has,
@@ -222,7 +226,7 @@ func (c *Conn) SetDeadline(t time.Time) error {
 // Read returns an error that is os.ErrDeadlineExceeded; a later deadline makes
 // it work again.
 func (c *Conn) SetReadDeadline(t time.Time) error {
-	if err := c.isClosed(); err != nil {
+	if err := c.closedError(); err != nil {
 		return err
 	}
 	return c.conn.SetReadDeadline(t)
@@ -242,15 +246,19 @@ func (c *Conn) SetWriteDeadline(t time.Time) error {
 		return net.ErrClosed
 	}
 	c.wdeadline.Set(t)
-	c.wlimited.Store(!t.IsZero())
-	if !c.writing.Load() {
+	if t.IsZero() {
+		c.state.And(^uint32(isWriteLimited))
+	} else {
+		c.state.Or(isWriteLimited)
+	}
+	if c.steady || !c.wtoken.Held() { // after the change of state: Write does it the other way round
 		return nil
 	}
-	c.interrupted = true
+	c.state.Or(isInterrupted)
 	return c.conn.SetWriteDeadline(t)
 }
 
 // deadlineError is what Write returns once its deadline has passed.
 func (c *Conn) deadlineError() error {
-	return cmp.Or(c.isClosed(), os.ErrDeadlineExceeded)
+	return cmp.Or(c.closedError(), os.ErrDeadlineExceeded)
 }

@@ -18,7 +18,7 @@ func (c *Conn) onControl(op ws.OpCode, payload []byte) error {
 	switch op {
 	case ws.OpPing:
 		pong := append(make([]byte, 0, len(payload)), payload...)
-		c.queueControl(func() { c.pong = pong })
+		c.queueControl(func() { c.pong = pong; c.state.Or(isOwing) })
 		return nil
 	case ws.OpClose:
 		return c.onClose(payload)
@@ -117,17 +117,21 @@ func (c *Conn) queueControl(set func()) {
 func (c *Conn) sendControls() {
 	defer c.owned.Done()
 	for {
-		select {
-		case <-c.wtoken:
-		case <-c.closed:
-			return
+		if !c.wtoken.Want() {
+			select {
+			case <-c.wtoken.Next():
+			case <-c.closed:
+				c.wtoken.Leave()
+				return
+			}
 		}
 		op, payload, ok := c.nextControl()
 		if ok {
 			_, err := c.conn.Write(appendFrame(nil, op, c.client, payload, nil))
 			_ = c.writeError(err)
+			c.endSteady()
 		}
-		c.wtoken <- struct{}{}
+		c.wtoken.Release()
 		if !ok {
 			return
 		}
@@ -138,20 +142,33 @@ func (c *Conn) sendControls() {
 func (c *Conn) nextControl() (op ws.OpCode, payload []byte, ok bool) {
 	c.wmu.Lock()
 	defer c.wmu.Unlock()
+	c.resume()
 	switch {
 	case c.saidBye || c.closing:
-	case c.pong != nil:
-		payload, c.pong = c.pong, nil
-		return ws.OpPong, payload, true
-	case c.ping:
-		c.ping = false
-		return ws.OpPing, nil, true
+	case c.state.Load()&isOwing != 0:
+		c.steady = true
+		op, payload = c.takeOwed()
+		return op, payload, true
 	case c.bye != nil:
-		c.saidBye = true
+		c.saidBye, c.steady = true, true
 		return ws.OpClose, c.bye, true
 	}
 	c.controlling = false
 	return 0, nil, false
+}
+
+// takeOwed takes a PONG or PING that is owed; wmu is held.
+func (c *Conn) takeOwed() (op ws.OpCode, payload []byte) {
+	op = ws.OpPing
+	if c.pong != nil {
+		op, payload, c.pong = ws.OpPong, c.pong, nil
+	} else {
+		c.ping = false
+	}
+	if !c.ping {
+		c.state.And(^uint32(isOwing))
+	}
+	return op, payload
 }
 
 // tokenBucket limits the rate of what a peer sends unasked. The zero value

@@ -118,28 +118,39 @@ func (d *decoder) endFrame() error {
 	return d.text(text)
 }
 
-// readHeader gathers a frame header from b, which may end before the header
-// does, and returns how much of b belongs to it. It sets inFrame once the
-// header is whole.
+// readHeader takes a frame header from b, which may end before the header does,
+// and returns how much of b belongs to it. It sets inFrame once the header is
+// whole.
 func (d *decoder) readHeader(b []byte) (used int, err error) {
+	head := b
+	if used = headerSize(b); d.headLen > 0 || used > len(b) {
+		var whole bool
+		if used, whole = d.gatherHeader(b); !whole {
+			return used, nil
+		}
+		head, d.headLen = d.head[:], 0
+	}
+	h, err := parseHeader(head)
+	if err != nil {
+		return used, err
+	}
+	return used, d.startFrame(h)
+}
+
+// gatherHeader moves what b has of a header to head.
+func (d *decoder) gatherHeader(b []byte) (used int, whole bool) {
 	for {
 		want := headerSize(d.head[:d.headLen])
 		if d.headLen == want {
-			break
+			return used, true
 		}
 		if used == len(b) {
-			return used, nil
+			return used, false
 		}
 		m := copy(d.head[d.headLen:want], b[used:])
 		d.headLen += m
 		used += m
 	}
-	h, err := parseHeader(d.head[:d.headLen])
-	d.headLen = 0
-	if err != nil {
-		return used, err
-	}
-	return used, d.startFrame(h)
 }
 
 // startFrame checks h against the state of the connection.
@@ -180,7 +191,7 @@ func headerSize(b []byte) int {
 	return n
 }
 
-// parseHeader decodes a whole header.
+// parseHeader decodes the header that b begins with.
 func parseHeader(b []byte) (h ws.Header, err error) {
 	h.Fin = b[0]&0x80 != 0
 	h.Rsv = b[0] >> 4 & 7

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"net"
+	"os"
 
 	"github.com/gobwas/ws"
 )
@@ -57,7 +58,7 @@ func (c *Conn) writeMessage(op ws.OpCode, head, body []byte) (n int64, err error
 		return 0, err
 	}
 	if len(head)+len(body) == 0 && op == ws.OpBinary {
-		c.wtoken <- struct{}{}
+		c.wtoken.Release()
 		return 0, nil
 	}
 	for {
@@ -72,7 +73,7 @@ func (c *Conn) writeMessage(op ws.OpCode, head, body []byte) (n int64, err error
 		}
 		head, body = head[len(h):], body[len(b):]
 		if err != nil || len(head)+len(body) == 0 {
-			c.wtoken <- struct{}{}
+			c.wtoken.Release()
 			return n, err
 		}
 	}
@@ -80,35 +81,37 @@ func (c *Conn) writeMessage(op ws.OpCode, head, body []byte) (n int64, err error
 
 // takeToken waits for the right to write a frame.
 func (c *Conn) takeToken() error {
-	if err := c.isClosed(); err != nil {
-		return err
+	if !c.wtoken.Want() {
+		select {
+		case <-c.wtoken.Next():
+		case <-c.closed:
+			c.wtoken.Leave()
+			return net.ErrClosed
+		case <-c.wdeadline.Done():
+			c.wtoken.Leave()
+			return c.deadlineError()
+		}
 	}
-	if c.wlimited.Load() && c.wdeadline.Err() != nil {
-		return c.deadlineError()
-	}
-	select {
-	case <-c.wtoken:
-		return c.checkWrite()
-	default:
-	}
-	select {
-	case <-c.wtoken:
-		return c.checkWrite()
-	case <-c.closed:
-		return net.ErrClosed
-	case <-c.wdeadline.Done():
-		return c.deadlineError()
-	}
-}
-
-// checkWrite gives the token back if there is no use for it.
-func (c *Conn) checkWrite() error {
-	if !c.wfailed.Load() {
+	if c.state.Load() == 0 {
 		return nil
 	}
-	c.wtoken <- struct{}{}
+	err := c.mayWrite()
+	if err != nil {
+		c.wtoken.Release()
+	}
+	return err
+}
+
+// mayWrite returns what a Write ends with before it has begun.
+func (c *Conn) mayWrite() error {
 	c.wmu.Lock()
 	defer c.wmu.Unlock()
+	switch {
+	case c.closing:
+		return net.ErrClosed
+	case c.wdeadline.Err() != nil:
+		return os.ErrDeadlineExceeded
+	}
 	return c.werr
 }
 
@@ -116,11 +119,17 @@ func (c *Conn) checkWrite() error {
 // be, on its way; kept that the caller still has the token.
 func (c *Conn) writeFrame(op ws.OpCode, head, body []byte) (kept, accepted bool, err error) {
 	size := len(head) + len(body)
-	detach := c.beginWrite()
-	if c.writev && size >= writevFrom && !detach {
-		return c.writeVec(op, head, body)
+	vec := c.writev && size >= writevFrom && c.state.Load()&isWriteLimited == 0
+	var f *frameBuf
+	if vec {
+		f = getBuf(0) // for the header
+	} else {
+		f = getBuf(size)
 	}
-	f := getBuf(size)
+	var detach bool
+	if f.b, detach = c.beginWrite(f.b); vec && !detach {
+		return c.writeVec(f, op, head, body)
+	}
 	f.b = appendFrame(f.b, op, c.client, head, body)
 	if detach {
 		if !c.own() {
@@ -138,8 +147,7 @@ func (c *Conn) writeFrame(op ws.OpCode, head, body []byte) (kept, accepted bool,
 }
 
 // writeVec sends one frame of a server without copying its payload.
-func (c *Conn) writeVec(op ws.OpCode, head, body []byte) (kept, accepted bool, err error) {
-	f := getBuf(0)
+func (c *Conn) writeVec(f *frameBuf, op ws.OpCode, head, body []byte) (kept, accepted bool, err error) {
 	size := len(head) + len(body)
 	f.b = appendHeader(f.b, op, size, false, [4]byte{})
 	f.b = append(f.b, head[:min(len(head), 64)]...)
@@ -165,16 +173,34 @@ func (c *Conn) writeVec(op ws.OpCode, head, body []byte) (kept, accepted bool, e
 	return true, err == nil, c.writeError(err)
 }
 
-// beginWrite prepares for a write to the connection beneath. It reports
-// whether a deadline is set: the write then runs on a goroutine of its own,
-// which can be left behind, since a write that the connection beneath
-// interrupts itself is not always one that can be continued.
-func (c *Conn) beginWrite() (detach bool) {
-	c.writing.Store(true)
-	if !c.wlimited.Load() {
+// beginWrite prepares for a write to the connection beneath. It appends the
+// control frames that are owed to b, and reports whether a deadline is set: the
+// write then runs on a goroutine of its own, which can be left behind, since a
+// write that the connection beneath interrupts itself is not always one that
+// can be continued.
+func (c *Conn) beginWrite(b []byte) (_ []byte, detach bool) {
+	if c.state.Load() == 0 {
+		return b, false
+	}
+	c.wmu.Lock()
+	defer c.wmu.Unlock()
+	c.resume()
+	for c.state.Load()&isOwing != 0 {
+		op, payload := c.takeOwed()
+		b = appendFrame(b, op, c.client, payload, nil)
+	}
+	c.steady = c.state.Load()&isWriteLimited != 0
+	return b, c.steady
+}
+
+// resume takes back the deadline with which SetWriteDeadline interrupted a
+// Write, perhaps one that had ended; wmu is held.
+func (c *Conn) resume() (interrupted bool) {
+	if c.state.Load()&isInterrupted == 0 || c.closing {
 		return false
 	}
-	c.endWrite(nil)
+	c.state.And(^uint32(isInterrupted))
+	_ = c.conn.SetWriteDeadline(noDeadline)
 	return true
 }
 
@@ -182,22 +208,24 @@ func (c *Conn) beginWrite() (detach bool) {
 // SetWriteDeadline interrupted the frame, so that the rest of it is to follow;
 // Close then waits for that already, lest its own frame lands in this one.
 func (c *Conn) endWrite(err error) (interrupted bool) {
+	if c.state.Load()&isInterrupted == 0 {
+		return false
+	}
 	c.wmu.Lock()
 	defer c.wmu.Unlock()
-	c.writing.Store(false)
-	if !c.interrupted {
-		return false
-	}
-	c.interrupted = false
-	if c.closing {
-		return false
-	}
-	_ = c.conn.SetWriteDeadline(noDeadline)
-	if err == nil || !isTimeout(err) {
+	if !c.resume() || err == nil || !isTimeout(err) {
 		return false
 	}
 	c.owned.Add(1)
+	c.steady = true
 	return true
+}
+
+// endSteady allows SetWriteDeadline to interrupt the next write.
+func (c *Conn) endSteady() {
+	c.wmu.Lock()
+	defer c.wmu.Unlock()
+	c.steady = false
 }
 
 // writeDetached writes b, a frame or the rest of one, from a goroutine that
@@ -209,11 +237,12 @@ func (c *Conn) writeDetached(f *frameBuf, b []byte) (kept, accepted bool, err er
 		defer c.owned.Done()
 		_, err := c.conn.Write(b)
 		err = c.writeError(err)
+		c.endSteady()
 		putBuf(f)
 		select {
 		case done <- err:
 		case <-left:
-			c.wtoken <- struct{}{}
+			c.wtoken.Release()
 		}
 	}()
 	select {
@@ -247,7 +276,7 @@ func (c *Conn) writeError(err error) error {
 func (c *Conn) failWrite(err error) {
 	if c.werr == nil {
 		c.werr = err
-		c.wfailed.Store(true)
+		c.state.Or(isWriteFailed)
 	}
 }
 
