@@ -58,9 +58,19 @@ bench-smoke: ## Run every benchmark very briefly, to see that it runs
 	cd bench && go run . -smoke
 
 .PHONY: e2e
-e2e: ## Run the interop cases through a real nginx, installed if missing
-	.ci/apt nginx nginx-light
-	cd e2e && go test -count=1 -timeout 20m ./nginx/...
+e2e: proxies ## Run RPCs through real proxies, installed if missing, and odd peers
+	cd e2e && go test -count=1 -timeout 20m ./nginx/... ./matrix/...
+
+.PHONY: matrix
+matrix: proxies ## Print which way is taken through which proxy
+	@cd e2e && go test -count=1 -timeout 20m ./matrix -args -print
+
+.PHONY: proxies
+proxies:
+	@.ci/apt nginx nginx-light
+	@.ci/apt squid squid-openssl
+	@.ci/apt haproxy haproxy
+	@.ci/apt caddy caddy
 
 # A block counts as covered if any package's tests reach it.
 by_package := 'NR > 1 { n[$$1] = $$2; hit[$$1] += $$3 } \

@@ -33,8 +33,8 @@ func (d *Dialer) streamExplained(ctx context.Context, desc *grpc.StreamDesc, cc 
 // explain adds to the error of an RPC what its target lacks.
 func (d *Dialer) explain(cc *grpc.ClientConn, err error) error {
 	st := status.Convert(err)
-	if st.Code() != codes.DeadlineExceeded && st.Code() != codes.Unavailable {
-		return err
+	if st.Code() != codes.DeadlineExceeded && st.Code() != codes.Unavailable || strings.Contains(st.Message(), "fallback: ") {
+		return err // not of the way, or it says already
 	}
 	endpoint := cc.CanonicalTarget()
 	d.mu.Lock()
@@ -44,7 +44,7 @@ func (d *Dialer) explain(cc *grpc.ClientConn, err error) error {
 		return err
 	}
 	plight := t.plight()
-	if plight == nil || strings.Contains(st.Message(), plight.Error()) {
+	if plight == nil {
 		return err
 	}
 	p := st.Proto()

@@ -112,12 +112,13 @@ func (d *Dialer) native(name string, c net.Conn) (net.Conn, error) {
 // connect opens a connection to addr, an address of name, and does TLS unless
 // the Dialer is Insecure.
 func (d *Dialer) connect(ctx context.Context, name, addr string, protos ...string) (net.Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, orDefault(d.HandshakeTimeout, defaultHandshakeTimeout))
+	timeout := orDefault(d.HandshakeTimeout, defaultHandshakeTimeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, timeout, silence(timeout))
 	defer cancel()
 	c, err := d.webSocketDialer().Connect(ctx, &url.URL{Scheme: d.scheme("http"), Host: addr})
 	d.Trace.connected(name, addr, err)
 	if err != nil {
-		err = fmt.Errorf("fallback: connecting to %s: %w", name, err)
+		err = fmt.Errorf("fallback: connecting to %s: %w", name, causeOr(ctx, err))
 		if proxy, _ := d.proxyTo(name); proxy == nil {
 			err = &unreachableError{err}
 		}
@@ -138,10 +139,18 @@ func (d *Dialer) connect(ctx context.Context, name, addr string, protos ...strin
 	if err := t.HandshakeContext(ctx); err != nil {
 		_ = c.Close()
 		d.Trace.tlsDone(name, tls.ConnectionState{}, err)
-		return nil, fmt.Errorf("fallback: TLS with %s: %w", name, explainTLS(err))
+		return nil, fmt.Errorf("fallback: TLS with %s: %w", name, explainTLS(causeOr(ctx, err)))
 	}
 	d.Trace.tlsDone(name, t.ConnectionState(), nil)
 	return t, nil
+}
+
+// causeOr returns why ctx ended, err if it has not.
+func causeOr(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
 }
 
 // webSocketDialer returns the dialer of the layer beneath.

@@ -227,8 +227,13 @@ func isUnreachable(err error) bool {
 	return errors.As(err, &u)
 }
 
-// explainTLS says what to do about a certificate that was not accepted.
+// explainTLS says what to do about a certificate that was not accepted, and what
+// came in the place of TLS.
 func explainTLS(err error) error {
+	var record tls.RecordHeaderError
+	if errors.As(err, &record) {
+		return fmt.Errorf("%w: the answer begins with %q", err, record.RecordHeader[:])
+	}
 	var v *tls.CertificateVerificationError
 	if !errors.As(err, &v) || len(v.UnverifiedCertificates) == 0 {
 		return err

@@ -31,8 +31,9 @@ type Pair struct {
 	keyPEM  []byte
 }
 
-// New makes a Pair that is valid for an hour, or fails the test.
-func New(t testing.TB) *Pair {
+// New makes a Pair that is valid for an hour, for more names too, or fails the
+// test.
+func New(t testing.TB, names ...string) *Pair {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -48,7 +49,7 @@ func New(t testing.TB) *Pair {
 		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 		BasicConstraintsValid: true,
 		IsCA:                  true,
-		DNSNames:              []string{"localhost"},
+		DNSNames:              append([]string{"localhost"}, names...),
 		IPAddresses:           []net.IP{net.IPv4(127, 0, 0, 1)},
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
