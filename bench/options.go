@@ -39,7 +39,7 @@ func parse(args []string, stdout io.Writer) (*options, error) {
 	fs.IntVar(&o.idle, "idle", 100, "connections of the idle row")
 	rows := fs.String("rows", "", "run only the rows whose names match this `regexp`")
 	contenders := fs.String("contenders", "", "run only the contenders whose names match this `regexp`")
-	fs.BoolVar(&o.lends, "lend", false, "do not copy messages at both ends as protobuf does: more than any user of grpc has, for the transport alone")
+	fs.BoolVar(&o.lends, "lend", false, "do not copy messages at both ends, as protobuf does: the transport alone")
 	fs.BoolVar(&o.json, "json", false, "print JSON in place of a Markdown table")
 	fs.BoolVar(&o.smoke, "smoke", false, "run everything very briefly; the figures mean nothing")
 	fs.BoolVar(&o.check, "check", false, "exit with status 1 if culvert's median misses a bound")

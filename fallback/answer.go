@@ -42,7 +42,8 @@ func (a *answer) isGRPC() bool {
 // sign returns what an answer that is not gRPC shows. Those that are definite
 // come from hops that did not hand the request on as gRPC: no handler saw it.
 func (a *answer) sign() *signError {
-	s := &signError{class: ambiguous, what: fmt.Sprintf("%s answered HTTP %s, content type %q, and not gRPC", a.hop(), clip(a.status), clip(a.contentType))}
+	s := &signError{class: ambiguous, what: fmt.Sprintf("%s answered HTTP %s, content type %q, and not gRPC",
+		a.hop(), clip(a.status), clip(a.contentType))}
 	switch a.status {
 	case "405", "411", "415", "426", "464", "501", "505":
 		s.class = definite

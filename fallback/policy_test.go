@@ -100,11 +100,11 @@ func TestAttempts(t *testing.T) {
 		}
 		p.nativeWorks(time.Now(), "works")
 		fail()
-		time.Sleep(attemptsWindow - 1)
+		<-time.After(attemptsWindow - 1)
 		if got := fail(); got != again {
 			t.Errorf("before the window ended: got step %d, want again", got)
 		}
-		time.Sleep(1)
+		<-time.After(1)
 		if got := fail(); got != yield {
 			t.Errorf("after the window: got step %d, want yield", got)
 		}
@@ -135,12 +135,12 @@ func TestVerdict(t *testing.T) {
 		life := p.recheck
 		for range 8 {
 			since := time.Now()
-			time.Sleep(life*9/10 - 1)
+			<-time.After(life*9/10 - 1)
 			p.tunnelWorks(time.Now(), "another stream") // prolongs nothing
 			if got := p.next(time.Now()); got != (plan{tunnel: true}) {
 				t.Fatalf("%v after: got %+v, want the tunnel", time.Since(since), got)
 			}
-			time.Sleep(life/10 + 1)
+			<-time.After(life/10 + 1)
 			if got := p.next(time.Now()); !got.verify {
 				t.Fatalf("%v after: got %+v, want no verdict", time.Since(since), got)
 			}
@@ -156,7 +156,7 @@ func TestVerdict(t *testing.T) {
 		}
 		p.nativeFailed(time.Now(), &signError{class: definite})
 		p.tunnelWorks(time.Now(), "sign")
-		time.Sleep(p.recheck)
+		<-time.After(p.recheck)
 		if got := p.next(time.Now()); !got.verify {
 			t.Errorf("the life of a verdict did not begin anew: got %+v", got)
 		}

@@ -72,7 +72,7 @@ func TestRefusedRPC(t *testing.T) {
 				}
 				w.proxyHTTP1("h2", "http/1.1") // in the place of the relay
 				r.cutAll(func(bool) bool { return true })
-				time.Sleep(time.Second) // the client has noticed
+				<-time.After(time.Second) // the client has noticed
 				ctx, cancel := context.WithTimeout(context.Background(), limit)
 				defer cancel()
 				if err := call(ctx, c); err != nil {

@@ -198,7 +198,7 @@ func TestBackAndForth(t *testing.T) {
 		inTunnel.say(w, 10)
 
 		r.treat(pass)
-		time.Sleep(11 * time.Minute)
+		<-time.After(11 * time.Minute)
 		if got := d.Status(w.front); got.Way != fallback.Direct {
 			t.Fatalf("healed: got %v (%s), want native", got.Way, got.Reason)
 		}
@@ -211,8 +211,8 @@ func TestBackAndForth(t *testing.T) {
 		inTunnel.say(w, 10)
 
 		r.treat(cut)
-		time.Sleep(11 * time.Minute)  // the verdict for native ends
-		w.unary(w.client(d, w.front)) // which dials, and finds out
+		<-time.After(11 * time.Minute) // the verdict for native ends
+		w.unary(w.client(d, w.front))  // which dials, and finds out
 		if got := d.Status(w.front); got.Way != fallback.Tunnel {
 			t.Fatalf("broken: got %v (%s), want the tunnel", got.Way, got.Reason)
 		}
@@ -266,7 +266,7 @@ func TestChanges(t *testing.T) {
 			}
 			if want == fallback.Tunnel {
 				r.treat(cut)
-				time.Sleep(2 * time.Second)   // native is not relied on any more
+				<-time.After(2 * time.Second) // native is not relied on any more
 				w.unary(w.client(d, w.front)) // finds out
 			} else {
 				r.treat(pass)

@@ -87,7 +87,7 @@ func (w *world) end() {
 	for i := len(w.ends) - 1; i >= 0; i-- {
 		w.ends[i]()
 	}
-	time.Sleep(time.Minute)
+	<-time.After(time.Minute)
 }
 
 // dialer returns a Dialer in the world.

@@ -50,7 +50,7 @@ type measured struct {
 	err            error
 }
 
-var print = flag.Bool("print", false, "print the table")
+var printTable = flag.Bool("print", false, "print the table")
 
 // results are the rows that ran, by their index.
 var results struct {
@@ -62,8 +62,8 @@ func TestMain(m *testing.M) {
 	flag.Parse()
 	results.rows = map[int]measured{}
 	status := m.Run()
-	if *print {
-		fmt.Print(table())
+	if *printTable {
+		_, _ = io.WriteString(os.Stdout, table())
 	}
 	os.Exit(status)
 }

@@ -106,7 +106,7 @@ func carry(dst, src net.Conn, delay time.Duration) {
 		}
 	}()
 	for p := range packets {
-		time.Sleep(time.Until(p.due))
+		<-time.After(time.Until(p.due))
 		if p.err != nil {
 			_ = dst.Close()
 			return
