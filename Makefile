@@ -41,12 +41,13 @@ test: ## Run unit, conformance and interop tests under the race detector
 race: test ## The same as test
 
 .PHONY: fuzz
-fuzz: ## Fuzz each target of ./fuzz for T (30s), one at a time
-	@list=$$(go test -list '^Fuzz' ./fuzz); \
-	targets=$$(grep '^Fuzz' <<<"$$list" || true); \
-	[[ -n $$targets ]] || { echo 'no fuzz target in ./fuzz' >&2; exit 1; }; \
-	for f in $$targets; do \
-		echo "== $$f"; go test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(T) ./fuzz; \
+fuzz: ## Fuzz each target for T (30s), one at a time
+	@for p in ./fuzz ./fallback; do \
+		targets=$$(go test -list '^Fuzz' $$p | grep '^Fuzz' || true); \
+		[[ -n $$targets ]] || { echo "no fuzz target in $$p" >&2; exit 1; }; \
+		for f in $$targets; do \
+			echo "== $$p $$f"; go test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(T) -fuzzminimizetime 10x $$p; \
+		done; \
 	done
 
 .PHONY: bench
