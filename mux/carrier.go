@@ -66,10 +66,10 @@ func (k *carrier) send(head, body []byte) (err error) {
 	case len(body) == 0:
 		_, err = k.Write(head)
 	case k.several != nil:
-		k.vec = [2][]byte{head, body}
+		k.vec[0], k.vec[1] = head, body
 		_, err = k.several.WriteBuffers(k.vec[:])
 	case k.writev:
-		k.vec = [2][]byte{head, body}
+		k.vec[0], k.vec[1] = head, body
 		k.bufs = k.vec[:]
 		_, err = k.bufs.WriteTo(k.Conn)
 	default:
@@ -78,6 +78,6 @@ func (k *carrier) send(head, body []byte) (err error) {
 		_, err = k.Write(*b)
 		joinBufs.Put(b)
 	}
-	k.vec = [2][]byte{}
+	k.vec[1] = nil
 	return err
 }

@@ -26,12 +26,12 @@ func (st *stream) wake() bool {
 func (st *stream) charge(length uint32) (closed bool, err error) {
 	state := st.state.Load()
 	switch {
-	case length > st.recvWindow.Load():
+	case length > st.recvLimit.Load()-st.received:
 		return false, protocolError("more data than the window allows")
 	case state&isFinished != 0:
 		return false, protocolError("data after the end of a stream")
 	}
-	st.recvWindow.Add(-length)
+	st.received += length
 	return state&isClosed != 0, nil
 }
 

@@ -43,7 +43,8 @@ type stream struct {
 	state      atomic.Uint32 // nothing special to look after if it is 0
 	turn       token.Token   // the right to Write
 	sendWindow atomic.Uint32 // how much more may be sent
-	recvWindow atomic.Uint32 // how much more the peer may send
+	recvLimit  atomic.Uint32 // how much the peer may send in all, modulo 2^32
+	received   uint32        // how much of that has come; belongs to the session's reader
 	used       atomic.Uint32 // how much was read that the peer may send again, and has not been told
 
 	readable, writable chan struct{} // hold a token after a change that a waiter may want
@@ -66,7 +67,7 @@ func newStream(s *Session, id uint32, inbound bool) *stream {
 		closed: make(chan struct{}),
 	}
 	st.sendWindow.Store(initialWindow)
-	st.recvWindow.Store(initialWindow)
+	st.recvLimit.Store(initialWindow)
 	st.rdeadline = newDeadline(&st.state, isReadLimited, func() { s.interrupt(st) })
 	st.wdeadline = newDeadline(&st.state, isWriteLimited, func() {})
 	return st
@@ -200,7 +201,7 @@ func (st *stream) consumed(n int) {
 	}
 	delta := st.used.Swap(0)
 	if delta > 0 && st.state.Load()&(isFinished|isReset|isEnded) == 0 {
-		st.recvWindow.Add(delta)
+		st.recvLimit.Add(delta)
 		st.session.queue(header{typeWindow, 0, st.id, delta})
 	}
 }
@@ -209,7 +210,7 @@ func (st *stream) consumed(n int) {
 // every stream has.
 func (st *stream) grant() uint32 {
 	delta := uint32(st.session.cfg.StreamWindow) - initialWindow
-	st.recvWindow.Add(delta)
+	st.recvLimit.Add(delta)
 	return delta
 }
 
