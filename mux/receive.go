@@ -60,6 +60,12 @@ func (s *Session) stopReceiving() { s.timer.Stop() }
 // passToken lets somebody else read.
 func (s *Session) passToken() {
 	s.rtoken.Release()
+	s.arm()
+}
+
+// arm has the goroutine look soon whether somebody reads. Whoever may have been
+// the last with the token calls it afterwards.
+func (s *Session) arm() {
 	if !s.armed.Load() && s.armed.CompareAndSwap(false, true) {
 		s.timer.Reset(idleReader)
 	}

@@ -183,6 +183,7 @@ func (st *stream) wait(p []byte, get func() []byte) (n int) {
 		}
 		if !lead {
 			rtoken.Leave()
+			st.session.arm()
 		}
 	}
 	st.mu.Lock()
