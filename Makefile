@@ -64,7 +64,7 @@ e2e: proxies ## Run RPCs through real proxies, installed if missing, and odd pee
 
 .PHONY: matrix
 matrix: proxies ## Print which way is taken through which proxy
-	@cd e2e && go test -count=1 -timeout 20m ./matrix -args -print
+	@cd e2e/matrix && go test -count=1 -timeout 20m -args -print
 
 .PHONY: proxies
 proxies:
