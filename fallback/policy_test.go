@@ -193,8 +193,8 @@ func TestUnverified(t *testing.T) {
 	}
 }
 
-// TestNever reports and counts nothing.
-func TestNever(t *testing.T) {
+// TestReported counts nothing of what is reported.
+func TestReported(t *testing.T) {
 	p := newPolicy()
 	for range 20 {
 		if got := p.nativeFailed(time.Time{}, refusal(407)); got != report {

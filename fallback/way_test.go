@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -14,6 +15,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"culvert/fallback"
+	"culvert/wsconn"
 )
 
 // TestBlackHole is through the tunnel in under 2 s where h2 is swallowed.
@@ -43,8 +45,9 @@ func TestHedge(t *testing.T) {
 		}
 		before := r.offers.Load()
 		w.unary(w.client(d, w.front))
+		w.unary(w.client(w.dialer(), w.front))
 		if got := r.offers.Load(); got != before {
-			t.Errorf("another ClientConn: got %d native dials, want 0", got-before)
+			t.Errorf("another ClientConn, and another Dialer: got %d native dials, want 0", got-before)
 		}
 	})
 }
@@ -139,6 +142,67 @@ func TestCertificate(t *testing.T) {
 		}
 		if got := r.others.Load(); got != 0 {
 			t.Errorf("got %d dials of the tunnel, want 0", got)
+		}
+	})
+}
+
+// TestNever reports what is no reason for the tunnel as it is, at once.
+func TestNever(t *testing.T) {
+	for name, cause := range map[string]error{
+		"DNS": &net.OpError{Op: "dial", Err: &net.DNSError{Err: "no such host", Name: "h.test", IsNotFound: true}},
+		"407": &wsconn.StatusError{Op: "CONNECT", StatusCode: 407, Status: "407 Proxy Authentication Required"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, w *world) {
+				d := w.dialer()
+				d.NetDial = func(context.Context, string, string) (net.Conn, error) { return nil, cause }
+				d.Trace = &fallback.Trace{Upgraded: func(string, error) { t.Error("the tunnel was dialled") }}
+				begin := time.Now()
+				_, err := d.DialContext(context.Background(), w.front)
+				if !errors.Is(err, cause) || time.Since(begin) != 0 {
+					t.Errorf("got %v after %v, want %v at once", err, time.Since(begin), cause)
+				}
+			})
+		})
+	}
+}
+
+// TestTrace reports the steps of a dial that ends in the tunnel, and of the way
+// back.
+func TestTrace(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		r := w.relay(cut)
+		d := w.dialer()
+		var mu sync.Mutex
+		var steps []string
+		note := func(format string, args ...any) {
+			mu.Lock()
+			defer mu.Unlock()
+			if step := fmt.Sprintf(format, args...); len(steps) == 0 || steps[len(steps)-1] != step {
+				steps = append(steps, step)
+			}
+		}
+		d.Trace = &fallback.Trace{
+			NativeFailed: func(_ string, _ int, _ error) { note("native failed") },
+			Upgraded:     func(_ string, err error) { note("upgraded %v", err) },
+			Proven:       func(string) { note("proven") },
+			Probed:       func(_ string, n int, err error) { note("probe %d %v", n, err) },
+			FirstFrame:   func(_ string, err error) { note("first frame %v", err) },
+			WayChanged:   func(_ string, before, now fallback.Way, _ string) { note("%v to %v", before, now) },
+		}
+		w.unary(w.client(d, w.front))
+		r.treat(pass)
+		<-time.After(11 * time.Minute)
+		mu.Lock()
+		defer mu.Unlock()
+		got := strings.Join(steps, ", ")
+		for _, want := range []string{
+			"native failed", "upgraded <nil>", "proven", "undecided to tunnel",
+			"first frame <nil>, probe 1 <nil>, probe 2 <nil>", "probe 3 <nil>, tunnel to native",
+		} {
+			if !strings.Contains(got, want) {
+				t.Errorf("got %s, want %q in it", got, want)
+			}
 		}
 	})
 }
