@@ -42,7 +42,8 @@ func demo(ctx context.Context, args []string, stdout io.Writer) error {
 type stage struct {
 	lis    *listener.Listener
 	server *grpc.Server
-	proxy  *proxy
+	proxy  *proxy      // HTTP/1.1 on both sides
+	front  *proxy      // h2 in front, HTTP/1.1 behind
 	trust  *tls.Config // what a client needs
 	closes []func()
 }
@@ -60,11 +61,16 @@ func newStage() (*stage, error) {
 	(&echo.Server{}).Register(s.server)
 	go func() { _ = s.server.Serve(s.lis) }()
 	s.closes = append(s.closes, s.server.Stop)
-	if s.proxy, err = startProxy(serverTLS, clientTLS, s.lis.Addr().String()); err != nil {
+	if s.proxy, err = startProxy(serverTLS, clientTLS, s.lis.Addr().String(), "http/1.1"); err != nil {
 		s.close()
 		return nil, err
 	}
 	s.closes = append(s.closes, s.proxy.close)
+	if s.front, err = startProxy(serverTLS, clientTLS, s.lis.Addr().String(), "h2", "http/1.1"); err != nil {
+		s.close()
+		return nil, err
+	}
+	s.closes = append(s.closes, s.front.close)
 	return s, nil
 }
 
@@ -98,36 +104,83 @@ func (s *stage) client(addr string, opts ...grpc.DialOption) (testgrpc.TestServi
 
 // show runs all rows and prints the table.
 func (s *stage) show(ctx context.Context, stdout io.Writer) error {
-	direct, err := s.native(s.lis.Addr().String())
-	if err != nil {
-		return err
-	}
-	blocked, err := s.native(s.proxy.addr)
-	if err != nil {
-		return err
-	}
-	through, dialer, err := s.tunnel(s.proxy.addr)
-	if err != nil {
-		return err
-	}
 	t := &table{w: stdout}
+	for _, part := range []func(context.Context, *table) error{s.plain, s.through, s.found} {
+		if err := part(ctx, t); err != nil {
+			return err
+		}
+	}
+	fmt.Fprintf(stdout, "\n  %d of %d rows held\n\n", t.held, t.rows)
+	if t.held != t.rows {
+		return errors.New("not every row held")
+	}
+	return nil
+}
+
+// plain shows what grpc-go does alone.
+func (s *stage) plain(ctx context.Context, t *table) error {
 	t.section("plain grpc-go")
-	t.row(ctx, "straight to the server", func(ctx context.Context) (string, error) { return unary(ctx, direct) })
-	t.row(ctx, "through the proxy: has to fail", func(ctx context.Context) (string, error) { return mustFail(ctx, blocked) })
+	for _, r := range []struct {
+		name, addr string
+		run        func(context.Context, client) (string, error)
+	}{
+		{"straight to the server", s.lis.Addr().String(), unary},
+		{"through the proxy: has to fail", s.proxy.addr, mustFail},
+		{"h2 in front only: has to fail", s.front.addr, mustFail},
+	} {
+		c, err := s.native(r.addr)
+		if err != nil {
+			return err
+		}
+		t.row(ctx, r.name, func(ctx context.Context) (string, error) { return r.run(ctx, c) })
+	}
+	return nil
+}
+
+// through shows all that the tunnel carries.
+func (s *stage) through(ctx context.Context, t *table) error {
+	c, d, err := s.tunnel(s.proxy.addr)
+	if err != nil {
+		return err
+	}
 	t.section("grpc-go with culvert's DialOptions, through the proxy")
 	for _, r := range rows {
-		t.row(ctx, r.name, func(ctx context.Context) (string, error) { return r.run(ctx, through) })
+		t.row(ctx, r.name, func(ctx context.Context) (string, error) { return r.run(ctx, c) })
 	}
 	t.row(ctx, "the way it went", func(context.Context) (string, error) {
-		st := dialer.Status(s.proxy.addr)
+		st := d.Status(s.proxy.addr)
 		if st.Way != fallback.Tunnel || s.proxy.upgrades.Load() != 1 {
 			return "", fmt.Errorf("got way %v and %d upgrades, want one tunnel", st.Way, s.proxy.upgrades.Load())
 		}
 		return "tunnel: all of it through 1 WebSocket", nil
 	})
-	fmt.Fprintf(stdout, "\n  %d of %d rows held\n\n", t.held, t.rows)
-	if t.held != t.rows {
-		return errors.New("not every row held")
+	return nil
+}
+
+// found shows that the way is found by itself.
+func (s *stage) found(ctx context.Context, t *table) error {
+	t.section("the same DialOptions elsewhere")
+	for _, r := range []struct {
+		name, addr string
+		way        fallback.Way
+	}{
+		{"straight to the server", s.lis.Addr().String(), fallback.Direct},
+		{"h2 in front, HTTP/1.1 behind", s.front.addr, fallback.Tunnel},
+	} {
+		c, d, err := s.tunnel(r.addr)
+		if err != nil {
+			return err
+		}
+		t.row(ctx, r.name, func(ctx context.Context) (string, error) {
+			if _, err := unary(ctx, c); err != nil {
+				return "", err
+			}
+			st := d.Status(r.addr)
+			if st.Way != r.way {
+				return "", fmt.Errorf("went %v (%s), want %v", st.Way, st.Reason, r.way)
+			}
+			return fmt.Sprintf("%v: %s", st.Way, st.Reason), nil
+		})
 	}
 	return nil
 }

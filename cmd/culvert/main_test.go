@@ -51,7 +51,7 @@ func TestDemo(t *testing.T) {
 	if got := run([]string{"demo", "-timeout", "60s"}, &stdout, &stderr); got != 0 {
 		t.Errorf("got status %d, want 0\n%s%s", got, stdout.String(), stderr.String())
 	}
-	if !strings.Contains(stdout.String(), "11 of 11 rows held") {
+	if !strings.Contains(stdout.String(), "14 of 14 rows held") {
 		t.Errorf("got %s", stdout.String())
 	}
 }

@@ -12,17 +12,17 @@ import (
 )
 
 // proxy is a reverse proxy as companies and ingress controllers run them: it
-// ends TLS, and speaks HTTP/1.1 to both sides.
+// ends TLS, and speaks HTTP/1.1 to the server.
 type proxy struct {
 	addr     string
 	upgrades atomic.Int64 // answered with 101
 	server   *http.Server
 }
 
-// startProxy starts a proxy in front of backend.
-func startProxy(serverTLS, clientTLS *tls.Config, backend string) (*proxy, error) {
+// startProxy starts a proxy in front of backend that speaks protos to clients.
+func startProxy(serverTLS, clientTLS *tls.Config, backend string, protos ...string) (*proxy, error) {
 	front := serverTLS.Clone()
-	front.NextProtos = []string{"http/1.1"}
+	front.NextProtos = protos
 	lis, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
@@ -45,11 +45,7 @@ func startProxy(serverTLS, clientTLS *tls.Config, backend string) (*proxy, error
 		},
 		ErrorLog: quiet,
 	}
-	p.server = &http.Server{
-		Handler:      rp,
-		TLSNextProto: map[string]func(*http.Server, *tls.Conn, http.Handler){},
-		ErrorLog:     quiet,
-	}
+	p.server = &http.Server{Handler: rp, TLSConfig: front, ErrorLog: quiet}
 	go func() { _ = p.server.Serve(tls.NewListener(lis, front)) }()
 	return p, nil
 }
