@@ -79,15 +79,13 @@ func (w *world) atEnd(f func()) {
 	w.ends = append(w.ends, f)
 }
 
-// end stops everything. What does not end by itself within a minute is found
-// by the bubble.
+// end stops everything.
 func (w *world) end() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for i := len(w.ends) - 1; i >= 0; i-- {
 		w.ends[i]()
 	}
-	<-time.After(time.Minute)
 }
 
 // dialer returns a Dialer in the world.

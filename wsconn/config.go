@@ -18,7 +18,8 @@ const (
 // and must not be changed once it is in use.
 type Config struct {
 	// MaxFrame is the largest payload, in bytes, of a frame that Write
-	// sends. A longer Write becomes several frames. 0 means 128 KiB.
+	// sends. A longer Write becomes several frames. 0 and less mean
+	// 128 KiB.
 	MaxFrame int
 
 	// OnText receives each text message. It runs on the goroutine that
