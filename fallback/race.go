@@ -182,6 +182,10 @@ func (r *race) onTunnel(l tried) *outcome {
 // adopt goes through the tunnel.
 func (r *race) adopt() *outcome {
 	c, err := r.link.open(r.ctx)
+	if err != nil && r.ctx.Err() != nil { // nothing is wrong with the tunnel
+		r.link = nil
+		return &outcome{err: r.target.wayError(context.Cause(r.ctx))}
+	}
 	if err != nil {
 		r.target.drop(r.link, err)
 		r.link, r.failure = nil, err

@@ -94,7 +94,7 @@ type packet struct {
 
 // carry copies from src to dst with the delay.
 func carry(dst, src net.Conn, delay time.Duration) {
-	packets := make(chan packet, 1<<16)
+	packets := make(chan packet, 1<<10)
 	go func() {
 		for {
 			buf := make([]byte, 16<<10)
