@@ -106,7 +106,9 @@ func carry(dst, src net.Conn, delay time.Duration) {
 		}
 	}()
 	for p := range packets {
-		<-time.After(time.Until(p.due))
+		if wait := time.Until(p.due); wait > 0 {
+			time.Sleep(wait) //nolint:forbidigo // it is what the network is for
+		}
 		if p.err != nil {
 			_ = dst.Close()
 			return
