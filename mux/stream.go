@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"culvert/internal/deadline"
 	"culvert/internal/token"
 )
 
@@ -48,8 +49,8 @@ type stream struct {
 	used       atomic.Uint32 // how much was read that the peer may send again, and has not been told
 
 	readable, writable chan struct{} // hold a token after a change that a waiter may want
-	rdeadline          *deadline
-	wdeadline          *deadline
+	rdeadline          *deadline.Deadline
+	wdeadline          *deadline.Deadline
 
 	closeOnce sync.Once
 	closed    chan struct{}
@@ -68,8 +69,8 @@ func newStream(s *Session, id uint32, inbound bool) *stream {
 	}
 	st.sendWindow.Store(initialWindow)
 	st.recvLimit.Store(initialWindow)
-	st.rdeadline = newDeadline(&st.state, isReadLimited, func() { s.interrupt(st) })
-	st.wdeadline = newDeadline(&st.state, isWriteLimited, func() {})
+	st.rdeadline = deadline.New(&st.state, isReadLimited, func() { s.interrupt(st) })
+	st.wdeadline = deadline.New(&st.state, isWriteLimited, func() {})
 	return st
 }
 
@@ -121,7 +122,7 @@ func (st *stream) takeBuffered(p []byte) (n int, err error) {
 		return 0, nil
 	case state&isClosed != 0:
 		return 0, net.ErrClosed
-	case st.rdeadline.isPast():
+	case st.rdeadline.IsPast():
 		return 0, os.ErrDeadlineExceeded
 	}
 	st.mu.Lock()
@@ -161,7 +162,7 @@ func (st *stream) final() error {
 func (st *stream) ready() bool {
 	const reasons = isClosed | isFinished | isReset | isEnded | isBuffered
 	state := st.state.Load()
-	return state != 0 && (state&reasons != 0 || st.rdeadline.isPast())
+	return state != 0 && (state&reasons != 0 || st.rdeadline.IsPast())
 }
 
 // wait waits while somebody else reads the connection, and leads if that one
@@ -178,7 +179,7 @@ func (st *stream) wait(p []byte, get func() []byte) (n int) {
 			lead = true
 		case <-st.readable:
 		case <-st.closed:
-		case <-st.rdeadline.done():
+		case <-st.rdeadline.Done():
 		case <-st.session.done:
 		}
 		if !lead {
@@ -224,8 +225,8 @@ func (st *stream) Close() error {
 		st.state.Or(isClosed)
 		close(st.closed)
 		st.session.interrupt(st)
-		st.rdeadline.set(time.Time{})
-		st.wdeadline.set(time.Time{})
+		st.rdeadline.Set(time.Time{})
+		st.wdeadline.Set(time.Time{})
 		st.mu.Lock()
 		st.buf.discard()
 		state := st.state.Load()
@@ -256,7 +257,7 @@ func (st *stream) SetReadDeadline(t time.Time) error {
 	if st.state.Load()&isClosed != 0 {
 		return net.ErrClosed
 	}
-	st.rdeadline.set(t)
+	st.rdeadline.Set(t)
 	return nil
 }
 
@@ -265,7 +266,7 @@ func (st *stream) SetWriteDeadline(t time.Time) error {
 	if st.state.Load()&isClosed != 0 {
 		return net.ErrClosed
 	}
-	st.wdeadline.set(t)
+	st.wdeadline.Set(t)
 	return nil
 }
 

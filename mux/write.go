@@ -55,7 +55,7 @@ func (st *stream) mayWrite() error {
 		return nil
 	case state&isClosed != 0:
 		return net.ErrClosed
-	case st.wdeadline.isPast():
+	case st.wdeadline.IsPast():
 		return os.ErrDeadlineExceeded
 	}
 	return nil
@@ -64,7 +64,7 @@ func (st *stream) mayWrite() error {
 // await waits for c, and returns what a Write ends with if it has to end
 // before.
 func (st *stream) await(c <-chan struct{}) error {
-	deadline := st.wdeadline.done()
+	deadline := st.wdeadline.Done()
 	select {
 	case <-c:
 		return nil
@@ -141,7 +141,7 @@ func (st *stream) sendDetached(h header, body []byte) (accepted bool, err error)
 		return true, nil
 	case <-st.closed:
 		return true, net.ErrClosed
-	case <-st.wdeadline.done():
+	case <-st.wdeadline.Done():
 		return true, os.ErrDeadlineExceeded
 	}
 }

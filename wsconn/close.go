@@ -55,6 +55,30 @@ func (c *Conn) CloseWith(code uint16, reason string) error {
 	return nil
 }
 
+// Abort closes the connection at once, without a Close frame: blocked calls of
+// Read and Write return an error. A Close that waits for its frame to leave is
+// cut short.
+func (c *Conn) Abort() {
+	c.wmu.Lock()
+	first := !c.closing
+	c.closing = true
+	c.state.Or(isClosed)
+	c.wmu.Unlock()
+	if first {
+		close(c.closed)
+		if c.beat.timer != nil {
+			c.beat.timer.Stop()
+		}
+	}
+	closeBelow(c.conn)
+	_ = c.conn.Close()
+	if first {
+		c.wdeadline.Set(noDeadline)
+		c.owned.Wait()
+		close(c.closeDone)
+	}
+}
+
 // lastFrame sends a Close frame if the connection can still take one soon, and
 // reports whether it can.
 func (c *Conn) lastFrame(payload []byte) bool {

@@ -57,6 +57,14 @@ type Dialer struct {
 	// Header is added to the upgrade request.
 	Header http.Header
 
+	// Prepare, if not nil, is called with the header of the upgrade request
+	// just before it is sent, for what is not known earlier.
+	Prepare func(h http.Header)
+
+	// Configure, if not nil, is called with the header of a 101 and returns
+	// what to use as Config. An error ends the dial with a *HandshakeError.
+	Configure func(answer http.Header) (*Config, error)
+
 	// Subprotocols are offered in this order. If there are any, an answer
 	// that does not pick one of them is refused.
 	Subprotocols []string
@@ -144,6 +152,9 @@ func (d *Dialer) handshake(ctx context.Context, c net.Conn, rawURL string) (*Con
 	a := newAnswers(c, d.maxHead())
 	var resp *http.Response
 	err = within(ctx, c, target, func() (err error) {
+		if d.Prepare != nil {
+			d.Prepare(req.Header)
+		}
 		if err = req.Write(c); err != nil {
 			return &HandshakeError{Target: target, Reason: "sending the request", Err: err}
 		}
@@ -163,7 +174,13 @@ func (d *Dialer) handshake(ctx context.Context, c net.Conn, rawURL string) (*Con
 	if reason != "" {
 		return nil, &HandshakeError{Target: target, Reason: reason, Header: resp.Header}
 	}
-	conn := newConn(c, d.Config, true, subprotocol, buffered(a.br))
+	cfg := d.Config
+	if d.Configure != nil {
+		if cfg, err = d.Configure(resp.Header); err != nil {
+			return nil, &HandshakeError{Target: target, Reason: "the 101", Header: resp.Header, Err: err}
+		}
+	}
+	conn := newConn(c, cfg, true, subprotocol, buffered(a.br))
 	conn.header = resp.Header
 	return conn, nil
 }

@@ -280,14 +280,11 @@ func (c *Conn) failWrite(err error) {
 	}
 }
 
-// appendFrame appends a whole frame to b; a client's is masked with a key of
-// its own, from a cryptographically strong source (RFC 6455, Section 5.3):
-// the runtime's ChaCha8.
+// appendFrame appends a whole frame to b; a client's is masked.
 func appendFrame(b []byte, op ws.OpCode, client bool, head, body []byte) []byte {
 	var mask [4]byte
 	if client {
-		key := rand.Uint32()
-		mask = [4]byte{byte(key), byte(key >> 8), byte(key >> 16), byte(key >> 24)}
+		mask = newMask()
 	}
 	b = appendHeader(b, op, len(head)+len(body), client, mask)
 	at := len(b)
@@ -306,4 +303,11 @@ func appendFrame(b []byte, op ws.OpCode, client bool, head, body []byte) []byte 
 		pos = (pos + len(b) - at) & 3
 		at = len(b)
 	}
+}
+
+// newMask returns the key for a client's frame, from a cryptographically strong
+// source (RFC 6455, Section 5.3): the runtime's ChaCha8.
+func newMask() [4]byte {
+	key := rand.Uint32()
+	return [4]byte{byte(key), byte(key >> 8), byte(key >> 16), byte(key >> 24)}
 }

@@ -1,4 +1,6 @@
-package mux
+// Package deadline has a time that can be moved and waited for, as the methods
+// SetReadDeadline and SetWriteDeadline of a net.Conn need it.
+package deadline
 
 import (
 	"sync"
@@ -6,24 +8,26 @@ import (
 	"time"
 )
 
-// deadline is a time that can be moved, and a channel that is closed once it
-// has passed.
-type deadline struct {
+// Deadline is a time that can be moved, and a channel that is closed once it
+// has passed. It may be used concurrently.
+type Deadline struct {
 	mu     sync.Mutex
 	timer  *time.Timer
 	passed chan struct{}
 	fire   func()         // called when the time passes
-	round  int            // of set, so that a timer that is too late does nothing
+	round  int            // of Set, so that a timer that is too late does nothing
 	state  *atomic.Uint32 // where active is set while there is a deadline, passed or not
 	active uint32
 }
 
-func newDeadline(state *atomic.Uint32, active uint32, fire func()) *deadline {
-	return &deadline{passed: make(chan struct{}), fire: fire, state: state, active: active}
+// New returns a Deadline that is not set. It sets the bit active of state while
+// there is one, passed or not, and calls fire, without a lock, when it passes.
+func New(state *atomic.Uint32, active uint32, fire func()) *Deadline {
+	return &Deadline{passed: make(chan struct{}), fire: fire, state: state, active: active}
 }
 
-// set moves the deadline; the zero time means none.
-func (d *deadline) set(t time.Time) {
+// Set moves the deadline; the zero time means none.
+func (d *Deadline) Set(t time.Time) {
 	d.mu.Lock()
 	if d.timer != nil {
 		d.timer.Stop()
@@ -52,7 +56,7 @@ func (d *deadline) set(t time.Time) {
 }
 
 // expire is called when the time that was set in the given round has come.
-func (d *deadline) expire(round int) {
+func (d *Deadline) expire(round int) {
 	d.mu.Lock()
 	if round != d.round || isDone(d.passed) {
 		d.mu.Unlock()
@@ -63,15 +67,15 @@ func (d *deadline) expire(round int) {
 	d.fire()
 }
 
-// done returns a channel that is closed once the deadline has passed.
-func (d *deadline) done() <-chan struct{} {
+// Done returns a channel that is closed once the deadline has passed.
+func (d *Deadline) Done() <-chan struct{} {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.passed
 }
 
-// isPast reports whether the deadline has passed.
-func (d *deadline) isPast() bool { return d.state.Load()&d.active != 0 && isDone(d.done()) }
+// IsPast reports whether the deadline has passed.
+func (d *Deadline) IsPast() bool { return d.state.Load()&d.active != 0 && isDone(d.Done()) }
 
 // isDone reports whether c is closed.
 func isDone(c <-chan struct{}) bool {

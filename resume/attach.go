@@ -1,0 +1,187 @@
+package resume
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"sync/atomic"
+	"time"
+)
+
+// Attachment is one carrier of a Conn, from before it is there: a request that
+// asks for it says how much was received until then.
+type Attachment struct {
+	conn    *Conn
+	offset  uint64 // what was received when it was fixed
+	fixed   bool
+	attempt uint64
+
+	carrier Carrier
+	inPlace bufferReader // carrier, if it can leave data where it is
+	framer  framer       // carrier, if it can use memory in place
+	born    time.Time
+	resumes bool // it is not the first
+
+	behind  atomic.Bool // what comes was received before, or may have been
+	reading bool        // skip is known; belongs to the reader, as does
+	skip    uint64      // how much of what comes was received before
+}
+
+// Prepare begins an Attachment. A later one takes its place.
+func (c *Conn) Prepare() *Attachment {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.prepare()
+}
+
+func (c *Conn) prepare() *Attachment {
+	a := &Attachment{conn: c, attempt: c.attempts}
+	c.attempts++
+	c.prepared = a
+	return a
+}
+
+// Offset returns how many bytes this side has received: the peer is to send on
+// the carrier what follows them. The first call fixes it, and until Attach or
+// Abandon nothing beyond it is acknowledged.
+func (a *Attachment) Offset() uint64 {
+	a.conn.mu.Lock()
+	defer a.conn.mu.Unlock()
+	return a.fix()
+}
+
+func (a *Attachment) fix() uint64 {
+	if !a.fixed {
+		a.fixed, a.offset = true, a.conn.in.Load()
+	}
+	return a.offset
+}
+
+// Attempt returns the number of the attempt, in the client's role. It grows, so
+// that a request which was delayed cannot take over from a later one.
+func (a *Attachment) Attempt() uint64 { return a.attempt }
+
+// Check returns a *RefusedError if this side cannot continue where the peer is,
+// which says that it has received so many bytes.
+func (a *Attachment) Check(received uint64) error {
+	a.conn.mu.Lock()
+	defer a.conn.mu.Unlock()
+	return a.conn.check(received)
+}
+
+func (c *Conn) check(received uint64) error {
+	if !c.peerEnd && received < c.out.start || received > c.out.sent {
+		return &RefusedError{http.StatusConflict, fmt.Sprintf(
+			"offset %d is not among those kept, %d to %d", received, c.out.start, c.out.sent)}
+	}
+	return nil
+}
+
+// Abandon gives up an Attachment that got no carrier.
+func (a *Attachment) Abandon() {
+	c := a.conn
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.prepared == a {
+		c.prepared = nil
+		c.owe(func(o *owed) { o.ack = c.told.Load() < c.in.Load() })
+	}
+}
+
+// Attach makes carrier what carries the stream, in the place of the one before,
+// which it closes. received is how many bytes the peer says that it has: what
+// follows them is sent again. The Conn owns carrier from here on; an error
+// closes it.
+func (a *Attachment) Attach(carrier Carrier, received uint64) error {
+	c := a.conn
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	err := c.errLocked()
+	if c.isClosed && !c.finished {
+		err = nil // to tell the peer
+	}
+	switch {
+	case err == nil && c.prepared != a:
+		err = errOvertaken
+	case err == nil:
+		c.prepared = nil
+		err = c.check(received)
+	}
+	if err != nil {
+		abort(carrier)
+		return err
+	}
+	a.carrier, a.born = carrier, time.Now()
+	a.inPlace, _ = carrier.(bufferReader)
+	a.framer, _ = carrier.(framer)
+	a.behind.Store(true)
+	c.told.Store(max(c.told.Load(), a.fix()))
+	replayed := c.out.resume(received)
+	before := c.cur.Swap(a)
+	a.resumes = c.last.Swap(a) != nil
+	if before != nil {
+		abort(before.carrier)
+	}
+	c.attached(a, before == nil, replayed)
+	return nil
+}
+
+// attached starts what a new carrier brings with it; mu is held.
+func (c *Conn) attached(a *Attachment, wasCut bool, replayed int64) {
+	var gap time.Duration
+	if wasCut && a.resumes {
+		gap = time.Since(c.cutAt)
+	}
+	c.cutBy = nil
+	c.renewing = false
+	c.steerLocked()
+	c.beat.begin(c)
+	if c.owed.any() || a.resumes || c.isClosed {
+		c.owe(func(o *owed) { o.ack, o.end = a.resumes || o.ack, c.isClosed })
+	}
+	if c.out.next < c.out.end && !c.flushing {
+		c.flushing = true
+		c.own(c.flushBehind)
+	}
+	notify(c.room)
+	if a.resumes {
+		c.cfg.Observe.resumed(gap, replayed)
+	}
+}
+
+// cut ends the use of a because of err; mu is held.
+func (c *Conn) cut(a *Attachment, err error) {
+	if c.cur.Load() != a {
+		return
+	}
+	c.cur.Store(nil)
+	abort(a.carrier)
+	notify(c.readable)
+	if c.isOver() {
+		c.finish()
+		return
+	}
+	c.cutAt, c.cutBy = time.Now(), err
+	c.ages.died(c.cutAt.Sub(a.born))
+	c.beat.reset(c, c.cfg.Window)
+	c.cfg.Observe.cut(err)
+	c.redial()
+}
+
+// isOver reports whether no carrier is needed any more; mu is held.
+func (c *Conn) isOver() bool {
+	return c.finished || c.over != nil || c.peerEnd && (c.isClosed || c.total() >= c.peerSent) || c.isClosed && c.endAcked
+}
+
+// fail ends the stream because of err; mu is held.
+func (c *Conn) fail(err error) {
+	if c.over != nil || c.finished {
+		return
+	}
+	c.over = err
+	var lost *LostError
+	if errors.As(err, &lost) && !c.isClosed {
+		c.cfg.Observe.lost(err)
+	}
+	c.finish()
+}

@@ -1,0 +1,38 @@
+package resume
+
+import "sync/atomic"
+
+// Budget bounds the memory that several Conns keep for replay. A Conn for
+// which there is none left keeps no more than one block of 16 KiB and waits for
+// its peer's acknowledgements sooner. It may be used concurrently.
+type Budget struct {
+	max  int64
+	used atomic.Int64
+}
+
+// NewBudget returns a Budget of max bytes.
+func NewBudget(max int64) *Budget { return &Budget{max: max} }
+
+// Used returns how many bytes are in use.
+func (b *Budget) Used() int64 { return b.used.Load() }
+
+// Exhausted reports whether nothing is left.
+func (b *Budget) Exhausted() bool { return b != nil && b.used.Load() >= b.max }
+
+// take takes n bytes if they are left, or in any case if force is set.
+func (b *Budget) take(n int, force bool) bool {
+	if b == nil {
+		return true
+	}
+	if b.used.Add(int64(n)) <= b.max || force {
+		return true
+	}
+	b.used.Add(-int64(n))
+	return false
+}
+
+func (b *Budget) give(n int) {
+	if b != nil {
+		b.used.Add(-int64(n))
+	}
+}

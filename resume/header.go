@@ -1,0 +1,94 @@
+package resume
+
+import (
+	"net/http"
+	"strconv"
+)
+
+// Header fields of the request that opens a carrier, and of its answer
+// (docs/PROTOCOL.md).
+const (
+	headerResume   = "Culvert-Resume"   // version: asks for a session
+	headerSession  = "Culvert-Session"  // its name
+	headerAttempt  = "Culvert-Attempt"  // number of the request
+	headerOffset   = "Culvert-Offset"   // bytes received
+	headerInstance = "Culvert-Instance" // of the server: who has answered
+)
+
+// version is the value of headerResume.
+const version = "1"
+
+// AskSession asks for a session, in the header of a request.
+func AskSession(h http.Header) { h.Set(headerResume, version) }
+
+// Ask asks to resume the session name, in the header of a request.
+func (a *Attachment) Ask(h http.Header, name string) {
+	h.Set(headerSession, name)
+	h.Set(headerAttempt, strconv.FormatUint(a.attempt, 10))
+	h.Set(headerOffset, strconv.FormatUint(a.Offset(), 10))
+}
+
+// Request is what a request says of a session.
+type Request struct {
+	New     bool   // it asks for a new one
+	Name    string // of the session to be resumed, "" if it is none
+	Attempt uint64
+	Offset  uint64 // bytes that the client has received
+}
+
+// ParseRequest returns what the header of a request says. The error is a
+// *RefusedError.
+func ParseRequest(h http.Header) (Request, error) {
+	name := h.Values(headerSession)
+	if len(name) == 0 {
+		return Request{New: h.Get(headerResume) == version}, nil
+	}
+	attempt, ok1 := number(h, headerAttempt)
+	offset, ok2 := number(h, headerOffset)
+	if len(name) > 1 || len(name[0]) != nameLength || !ok1 || !ok2 {
+		return Request{}, &RefusedError{http.StatusBadRequest, "the session, attempt or offset of the request is garbled"}
+	}
+	return Request{Name: name[0], Attempt: attempt, Offset: offset}, nil
+}
+
+// number returns the only value of key.
+func number(h http.Header, key string) (uint64, bool) {
+	v := h.Values(key)
+	if len(v) != 1 {
+		return 0, false
+	}
+	return parseOffset(v[0])
+}
+
+// SessionName returns the name of the session that an answer grants, "" if it
+// grants none.
+func SessionName(h http.Header) string {
+	if v := h.Values(headerSession); len(v) == 1 && len(v[0]) == nameLength {
+		return v[0]
+	}
+	return ""
+}
+
+// Received returns how many bytes the server says that it has received, in the
+// answer to a request to resume.
+func Received(h http.Header) (uint64, error) {
+	n, ok := number(h, headerOffset)
+	if !ok {
+		return 0, &ProtocolError{"an answer without " + headerOffset}
+	}
+	return n, nil
+}
+
+// Refusal returns the *RefusedError that an answer with another status than the
+// one hoped for means, nil if it is not final: it comes from a hop in between,
+// or the server may change its mind.
+func Refusal(status int, h http.Header, reason string) error {
+	if h.Get(headerInstance) == "" {
+		return nil
+	}
+	switch status {
+	case http.StatusBadRequest, http.StatusForbidden, http.StatusNotFound, http.StatusConflict:
+		return &RefusedError{status, reason}
+	}
+	return nil
+}

@@ -1,0 +1,115 @@
+package resume
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// heartbeat looks after a carrier that is silent, and after a stream that has
+// none. Conn.mu guards it.
+type heartbeat struct {
+	timer *time.Timer
+	in    uint64    // bytes received, at the last look
+	since time.Time // when the peer was last heard
+	alive bool      // it was heard on this carrier
+}
+
+// begin starts to look after a new carrier.
+func (h *heartbeat) begin(c *Conn) {
+	h.in, h.since, h.alive = c.in.Load(), time.Now(), false
+	h.reset(c, 0) // finds out when to look
+}
+
+// reset has the Conn looked after in d.
+func (h *heartbeat) reset(c *Conn, d time.Duration) {
+	if h.timer == nil {
+		h.timer = time.AfterFunc(d, c.onBeat)
+	} else {
+		h.timer.Reset(d)
+	}
+}
+
+func (h *heartbeat) stop() {
+	if h.timer != nil {
+		h.timer.Stop()
+	}
+}
+
+// heard notes that a text came. Reads only count their bytes, since a clock
+// would cost more than all else that a short one does.
+func (h *heartbeat) heard() { h.since, h.alive = time.Now(), true }
+
+func (c *Conn) onBeat() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.finished {
+		return
+	}
+	now := time.Now()
+	if a := c.cur.Load(); a != nil {
+		if next := c.look(a, now); next > 0 {
+			c.beat.reset(c, next)
+		}
+		return
+	}
+	after := now.Sub(c.cutAt)
+	if after < c.cfg.Window {
+		c.beat.reset(c, c.cfg.Window-after)
+		return
+	}
+	c.fail(&LostError{Cut: c.cutBy, Cause: c.orNobody(c.noWay), After: after})
+}
+
+// orNobody returns err, or that nobody came with a new carrier.
+func (c *Conn) orNobody(err error) error {
+	if err == nil {
+		err = errors.New("nobody asked for it")
+	}
+	return fmt.Errorf("within the window of %v: %w", c.cfg.Window, err)
+}
+
+// look asks a silent peer for a sign of life, cuts the carrier of one that gives
+// none, and asks for another carrier before this one dies of age. It returns
+// when to look again, 0 if that is seen to.
+func (c *Conn) look(a *Attachment, now time.Time) time.Duration {
+	h := &c.beat
+	if in := c.in.Load(); in != h.in {
+		h.in, h.since, h.alive = in, now, true
+	} else if !c.rtoken.Held() {
+		h.since = now // nobody reads: it is not the peer's fault
+	}
+	const never = 24 * time.Hour
+	silent, age, next := now.Sub(h.since), now.Sub(a.born), never
+	if a.resumes && !h.alive && c.rtoken.Held() {
+		if age >= c.cfg.FirstByteTimeout {
+			c.cut(a, errNoByte)
+			return 0
+		}
+		next = c.cfg.FirstByteTimeout - age
+	}
+	if ping := c.cfg.PingInterval; ping > 0 {
+		switch {
+		case silent >= c.cfg.SilenceTimeout:
+			c.cut(a, errSilent)
+			return 0
+		case silent >= ping:
+			c.owe(func(o *owed) { o.ping = true })
+			next = min(next, ping, c.cfg.SilenceTimeout-silent)
+		case silent == 0:
+			next = min(next, ping/4) // bytes are coming: a silence is seen so much too late
+		default:
+			next = min(next, ping-silent)
+		}
+	}
+	if due := c.ages.due(age); due > 0 && c.dial != nil {
+		if age >= due {
+			c.ages.renewed()
+			c.renewing = true
+			c.redial()
+		} else {
+			next = min(next, due-age)
+		}
+	}
+	return next
+}

@@ -1,0 +1,222 @@
+package resume
+
+import (
+	"errors"
+	"net"
+	"os"
+	"time"
+
+	"culvert/internal/deadline"
+	"culvert/internal/token"
+)
+
+// Read implements net.Conn. It waits while the stream is without a carrier. It
+// returns io.EOF once the peer has closed and everything was read, and a
+// *LostError or a *ProtocolError if the stream ended otherwise.
+func (c *Conn) Read(p []byte) (int, error) {
+	b, err := c.ReadBuffer(p)
+	return copy(p, b), err
+}
+
+// ReadBuffer is Read without its last copy: it uses p, and returns the part of
+// p that holds what was read.
+func (c *Conn) ReadBuffer(p []byte) ([]byte, error) {
+	if err := c.takeReader(); err != nil {
+		return nil, err
+	}
+	defer c.releaseReader()
+	if len(p) == 0 {
+		return nil, c.Err()
+	}
+	if c.state.Load()&isAhead != 0 {
+		if err := c.readError(); err != nil {
+			return nil, err
+		}
+		if n := c.takeAhead(p); n > 0 {
+			c.received(uint64(n))
+			return p[:n], nil
+		}
+	}
+	b, err := c.read(p)
+	if len(b) > 0 {
+		c.received(uint64(len(b)))
+	}
+	return b, err
+}
+
+// HeaderSize returns how many bytes come before the payload of a large incoming
+// frame, if the carrier knows.
+func (c *Conn) HeaderSize() int {
+	if a := c.last.Load(); a != nil && a.inPlace != nil {
+		return a.inPlace.HeaderSize()
+	}
+	return 0
+}
+
+// take takes t.
+func (c *Conn) take(t *token.Token, d *deadline.Deadline) error {
+	if t.Want() {
+		return nil
+	}
+	return c.await(t, d)
+}
+
+// await waits for t, which the caller wants.
+func (c *Conn) await(t *token.Token, d *deadline.Deadline) error {
+	select {
+	case <-t.Next():
+		return nil
+	case <-c.closed:
+		t.Leave()
+		return net.ErrClosed
+	case <-d.Done():
+		t.Leave()
+		return os.ErrDeadlineExceeded
+	}
+}
+
+// read reads from one carrier after the other. The caller has the token.
+func (c *Conn) read(p []byte) ([]byte, error) {
+	for {
+		if c.state.Load()&isStopping != 0 {
+			if err := c.readError(); err != nil {
+				return nil, err
+			}
+		}
+		a := c.cur.Load()
+		if a == nil {
+			<-c.readable
+			continue
+		}
+		b, err := a.read(p)
+		b = a.skipDuplicate(b)
+		switch {
+		case err == nil:
+		case isTimeout(err):
+			c.steer() // perhaps there is no reason any more
+		default:
+			c.mu.Lock()
+			c.cut(a, err)
+			c.mu.Unlock()
+		}
+		if len(b) > 0 {
+			return b, nil
+		}
+	}
+}
+
+// read reads raw bytes of the carrier.
+func (a *Attachment) read(p []byte) ([]byte, error) {
+	if a.inPlace != nil {
+		return a.inPlace.ReadBuffer(p)
+	}
+	n, err := a.carrier.Read(p)
+	return p[:n], err
+}
+
+// skipDuplicate drops what was received on the carrier before, after the peer
+// was told from where to begin. It is called by the reader.
+func (a *Attachment) skipDuplicate(b []byte) []byte {
+	if !a.behind.Load() {
+		return b
+	}
+	if !a.reading {
+		a.reading = true
+		a.conn.mu.Lock()
+		a.skip = a.conn.total() - a.offset
+		a.conn.mu.Unlock()
+	}
+	n := min(uint64(len(b)), a.skip)
+	if a.skip -= n; a.skip == 0 {
+		a.behind.Store(false)
+		a.conn.mu.Lock()
+		a.conn.armAck()
+		a.conn.mu.Unlock()
+	}
+	return b[n:]
+}
+
+// received counts n bytes and sees that they are acknowledged in time.
+func (c *Conn) received(n uint64) {
+	in := c.in.Add(n)
+	due := in-c.told.Load() >= uint64(c.cfg.Buffer)/4
+	if !due && c.ackArmed.Load() && c.state.Load()&isStopping == 0 {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.peerEnd && in >= c.peerSent, due && !c.isHeld():
+		c.owe(func(o *owed) { o.ack = true })
+	case !c.ackArmed.Load():
+		c.armAck()
+	}
+}
+
+// armAck has an acknowledgement sent after Config.AckDelay; mu is held.
+func (c *Conn) armAck() {
+	c.ackArmed.Store(true)
+	if c.ackTimer == nil {
+		c.ackTimer = time.AfterFunc(c.cfg.AckDelay, c.onAckTimer)
+	} else {
+		c.ackTimer.Reset(c.cfg.AckDelay)
+	}
+}
+
+func (c *Conn) onAckTimer() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ackArmed.Store(false)
+	if c.told.Load() < c.in.Load() && !c.isHeld() {
+		c.owe(func(o *owed) { o.ack = true })
+	}
+}
+
+// steer interrupts the reader if it has a reason to return, and else lets it
+// wait.
+func (c *Conn) steer() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.steerLocked()
+}
+
+func (c *Conn) steerLocked() {
+	var interrupt time.Time
+	if c.readErrorLocked() != nil {
+		interrupt = longAgo
+	}
+	c.setState(isStopping, interrupt == longAgo || c.peerEnd)
+	c.setState(isAhead, len(c.ahead) > 0)
+	if a := c.cur.Load(); a != nil {
+		_ = a.carrier.SetReadDeadline(interrupt)
+	}
+	notify(c.readable)
+}
+
+// setState sets or clears a bit of state.
+func (c *Conn) setState(bit uint32, on bool) {
+	if on {
+		c.state.Or(bit)
+	} else {
+		c.state.And(^bit)
+	}
+}
+
+// longAgo is a deadline that has passed.
+var longAgo = time.Unix(1, 0)
+
+// readError returns why Read has to return, nil if it does not.
+func (c *Conn) readError() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.readErrorLocked()
+}
+
+// isTimeout reports whether err is of a deadline.
+func isTimeout(err error) bool {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return true
+	}
+	var ne net.Error
+	return errors.As(err, &ne) && ne.Timeout()
+}

@@ -1,0 +1,203 @@
+package resume
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	"culvert/internal/testnet"
+)
+
+// framed is a Carrier made of a net.Conn: one byte of kind and two of length
+// before each piece of at most 32 KiB.
+type framed struct {
+	net.Conn
+
+	onText func([]byte)
+
+	wmu   sync.Mutex
+	wbuf  []byte
+	head  [3]byte
+	nhead int
+	left  int
+	text  []byte
+}
+
+func (f *framed) Write(p []byte) (n int, err error) {
+	for len(p) > 0 && err == nil {
+		piece := p[:min(len(p), 32<<10)]
+		if err = f.write(0, piece); err == nil {
+			n += len(piece)
+		}
+		p = p[len(piece):]
+	}
+	return n, err
+}
+
+func (f *framed) WriteText(text []byte) error { return f.write(1, text) }
+
+func (f *framed) write(kind byte, p []byte) error {
+	f.wmu.Lock()
+	defer f.wmu.Unlock()
+	f.wbuf = append(binary.BigEndian.AppendUint16(append(f.wbuf[:0], kind), uint16(len(p))), p...)
+	_, err := f.Conn.Write(f.wbuf)
+	return err
+}
+
+func (f *framed) Read(p []byte) (int, error) {
+	for {
+		if f.nhead < len(f.head) {
+			n, err := f.Conn.Read(f.head[f.nhead:])
+			f.nhead += n
+			f.left = int(binary.BigEndian.Uint16(f.head[1:]))
+			if err != nil {
+				return 0, err
+			}
+			continue
+		}
+		if f.left == 0 {
+			f.nhead = 0
+			if f.head[0] == 1 {
+				f.onText(f.text)
+				f.text = nil
+			}
+			continue
+		}
+		b := p[:min(len(p), f.left)]
+		if f.head[0] == 1 {
+			b = make([]byte, f.left)
+		}
+		n, err := f.Conn.Read(b)
+		f.left -= n
+		if f.head[0] == 1 {
+			f.text = append(f.text, b[:n]...)
+			n = 0
+		}
+		if n > 0 || err != nil {
+			return n, err
+		}
+	}
+}
+
+// world is a client's and a server's Conn, and what carries them.
+type world struct {
+	kind           string
+	config         *Config
+	client, server *Conn
+
+	mu      sync.Mutex
+	carrier [2]net.Conn // beneath the latest
+	refuse  error       // what dials get
+	dials   int
+	closed  bool
+}
+
+func newWorld(tb testing.TB, kind string, client, server *Config) *world {
+	tb.Helper()
+	w := &world{kind: kind, server: New(server, nil)}
+	w.client = New(client, w.dial)
+	a := w.client.Prepare()
+	carrier, n, err := w.dial(tb.Context(), a)
+	if err == nil {
+		err = a.Attach(carrier, n)
+	}
+	if err != nil {
+		tb.Fatalf("got %v from the first carrier, want nil", err)
+	}
+	return w
+}
+
+// dial is the client's Dial: it makes a connection and has the server take it.
+func (w *world) dial(ctx context.Context, a *Attachment) (Carrier, uint64, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.dials++
+	switch {
+	case w.refuse != nil:
+		return nil, 0, w.refuse
+	case w.closed:
+		return nil, 0, errors.New("the world has ended")
+	}
+	cc, sc, err := testnet.Pair(w.kind)
+	if err != nil {
+		return nil, 0, err
+	}
+	return w.connect(a, cc, sc)
+}
+
+// connect lets the server take sc, for the request of a.
+func (w *world) connect(a *Attachment, cc, sc net.Conn) (Carrier, uint64, error) {
+	sa, err := w.server.prepareAs(Request{Attempt: a.Attempt(), Offset: a.Offset()})
+	if err == nil {
+		err = sa.Attach(&framed{Conn: sc, onText: sa.OnText}, a.Offset())
+	}
+	if err != nil {
+		cc.Close()
+		sc.Close()
+		return nil, 0, err
+	}
+	w.carrier = [2]net.Conn{cc, sc}
+	return &framed{Conn: cc, onText: a.OnText}, sa.Offset(), nil
+}
+
+// cut cuts the present carrier.
+func (w *world) cut() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, c := range w.carrier {
+		c.Close()
+	}
+}
+
+// cutting cuts carriers every few milliseconds until stop is called.
+func (w *world) cutting(every time.Duration) (stop func()) {
+	end, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		ticker := time.NewTicker(every)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ticker.C:
+				w.cut()
+			case <-end:
+				return
+			}
+		}
+	}()
+	return func() {
+		close(end)
+		<-ended
+	}
+}
+
+// end ends both sides.
+func (w *world) end() {
+	w.mu.Lock()
+	w.closed = true
+	w.mu.Unlock()
+	w.client.Abort()
+	w.server.Abort()
+}
+
+// closeInOrder closes both sides and waits until each knows of it.
+func (w *world) closeInOrder(tb testing.TB) {
+	tb.Helper()
+	w.client.Close()
+	w.server.Close()
+	for name, c := range map[string]*Conn{"client": w.client, "server": w.server} {
+		select {
+		case <-c.Done():
+		case <-time.After(10 * time.Second):
+			tb.Errorf("the %s has not ended 10 s after Close", name)
+		}
+	}
+	w.end()
+}
+
+var _ io.ReadWriter = (*framed)(nil)

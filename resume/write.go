@@ -1,0 +1,194 @@
+package resume
+
+import (
+	"net"
+	"os"
+	"time"
+)
+
+// Write implements net.Conn. It neither changes nor keeps p: what it returns
+// has been copied, and arrives if the stream is resumed in time. It waits while
+// Config.Buffer is full.
+func (c *Conn) Write(p []byte) (int, error) { return c.write(p, nil) }
+
+// WriteBuffers is Write for the concatenation of v, for a caller that would
+// otherwise have to copy a header and a body together first. It does not
+// consume v.
+func (c *Conn) WriteBuffers(v net.Buffers) (n int64, err error) {
+	for len(v) > 0 && err == nil {
+		var m int
+		if len(v) == 1 {
+			m, err = c.write(v[0], nil)
+			v = v[1:]
+		} else {
+			m, err = c.write(v[0], v[1])
+			v = v[2:]
+		}
+		n += int64(m)
+	}
+	return n, err
+}
+
+func (c *Conn) write(head, body []byte) (n int, err error) {
+	if err := c.take(&c.wtoken, c.wdeadline); err != nil {
+		return 0, err
+	}
+	defer c.wtoken.Release()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for err = c.writeErrorLocked(); err == nil && len(head)+len(body) > 0; {
+		blk, framed, size := c.out.reserve(len(head) + len(body))
+		if size == 0 {
+			err = c.awaitRoom()
+			continue
+		}
+		if err = c.put(blk, framed, size, head, body); err != nil {
+			break
+		}
+		n += size
+		k := min(size, len(head))
+		head, body = head[k:], body[size-k:]
+		c.send()
+	}
+	return n, err
+}
+
+// put copies the first size bytes of head and body to blk and makes them part
+// of the stream.
+func (c *Conn) put(blk *block, framed bool, size int, head, body []byte) error {
+	if framed { // much: others may go on meanwhile
+		c.mu.Unlock()
+	}
+	from := blk.put(framed, size, head, body)
+	if framed {
+		c.mu.Lock()
+		if err := c.writeErrorLocked(); err != nil {
+			c.out.unpin(blk)
+			return err
+		}
+	}
+	c.out.publish(blk, framed, from, size)
+	return nil
+}
+
+// awaitRoom waits until a block may be had; mu is held.
+func (c *Conn) awaitRoom() error {
+	c.waiting++
+	c.setState(isWaiting, true)
+	c.beginAhead()
+	c.mu.Unlock()
+	defer func() {
+		c.mu.Lock()
+		c.waiting--
+		c.setState(isWaiting, c.waiting > 0)
+	}()
+	select {
+	case <-c.room:
+		return nil
+	case <-c.closed:
+		return net.ErrClosed
+	case <-c.wdeadline.Done():
+		return os.ErrDeadlineExceeded
+	}
+}
+
+// send has what was written sent by the caller, or if it has a deadline by
+// another goroutine; mu is held.
+func (c *Conn) send() {
+	switch {
+	case c.flushing || c.cur.Load() == nil:
+	case c.state.Load()&isWriteLimited != 0:
+		c.flushing = true
+		c.own(c.flushBehind)
+	default:
+		c.flushing = true
+		c.writes++
+		c.inline = c.writes
+		c.flush()
+		c.inline = 0
+	}
+}
+
+// flush sends what is pending until nothing is left or the carrier is gone. mu
+// is held, but not while something is being sent; flushing is set.
+func (c *Conn) flush() {
+	for {
+		a := c.cur.Load()
+		if a == nil || c.out.next == c.out.end {
+			c.flushing = false
+			return
+		}
+		if c.inline > 0 && c.inline == c.freed {
+			c.own(c.flushBehind)
+			return
+		}
+		p := c.out.pending()
+		c.mu.Unlock()
+		mask, err := a.send(p)
+		c.mu.Lock()
+		c.out.sentAs(p, mask)
+		if err != nil {
+			c.cut(a, err)
+		}
+	}
+}
+
+// flushBehind is flush for a goroutine of its own.
+func (c *Conn) flushBehind() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.flush()
+}
+
+// send sends p, and returns what it is masked with then.
+func (a *Attachment) send(p piece) (mask [4]byte, err error) {
+	b := p.blk.b[p.from : p.from+p.n]
+	if p.mask != [4]byte{} {
+		for i := range b {
+			b[i] ^= p.mask[i&3]
+		}
+	}
+	if p.framed && a.framer != nil {
+		return a.framer.WriteFrame(p.blk.b[p.from-frontSize:p.from+p.n], frontSize)
+	}
+	_, err = a.carrier.Write(b)
+	return mask, err
+}
+
+// writeGrace is how long a Write that the carrier holds up may stay after Close
+// or its deadline, before the carrier is cut to free it.
+const writeGrace = 50 * time.Millisecond
+
+// freeWriter sees that a Write which sends by itself returns soon.
+func (c *Conn) freeWriter() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.inline == 0 {
+		return
+	}
+	writing := c.inline
+	time.AfterFunc(writeGrace, func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.inline != writing {
+			return
+		}
+		c.freed = writing
+		if a := c.cur.Load(); a != nil {
+			c.cut(a, errStuck)
+		}
+	})
+}
+
+// writeErrorLocked returns what a Write ends with before it has begun.
+func (c *Conn) writeErrorLocked() error {
+	switch err := c.errLocked(); {
+	case err != nil:
+		return err
+	case c.wdeadline.IsPast():
+		return os.ErrDeadlineExceeded
+	case c.peerEnd:
+		return errPeerEnded
+	}
+	return nil
+}
