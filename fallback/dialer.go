@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"culvert/mux"
+	"culvert/resume"
 	"culvert/wsconn"
 )
 
@@ -118,6 +119,16 @@ type Dialer struct {
 	// IdleTimeout is how long a tunnel without streams is kept. 0 means
 	// 5 min; a negative value keeps it until Close.
 	IdleTimeout time.Duration
+
+	// DisableResume makes a tunnel end with its WebSocket. Otherwise one to a
+	// server that can do it outlives being cut: another WebSocket is dialled,
+	// and no RPC notices more than a pause, for as long as resume.Config says.
+	DisableResume bool
+
+	// Resume configures tunnels that outlive their WebSocket, and has hooks
+	// that tell of it. Its PingInterval and SilenceTimeout, if zero, are
+	// WebSocket's. Nil means the defaults.
+	Resume *resume.Config
 
 	// WebSocket and Mux configure the layers of the tunnel.
 	WebSocket *wsconn.Config

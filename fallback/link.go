@@ -12,12 +12,14 @@ import (
 
 	"culvert/internal/ready"
 	"culvert/mux"
+	"culvert/resume"
 )
 
-// link is one WebSocket with its session.
+// link is one tunnel: a session, and what carries it.
 type link struct {
 	target  *target
 	session *mux.Session
+	stream  *resume.Conn // beneath the session; nil if that ends with its WebSocket
 	auth    credentials.AuthInfo
 	proven  chan struct{} // closed when a frame came back
 
@@ -29,8 +31,8 @@ type link struct {
 }
 
 // newLink takes over a session, watches over it, and checks that frames pass.
-func newLink(t *target, s *mux.Session, outer net.Conn) *link {
-	l := &link{target: t, session: s, auth: authInfo(outer), proven: make(chan struct{})}
+func newLink(t *target, s *mux.Session, outer net.Conn, stream *resume.Conn) *link {
+	l := &link{target: t, session: s, stream: stream, auth: authInfo(outer), proven: make(chan struct{})}
 	l.claim()
 	l.release() // which starts the clock
 	t.dialer.spawn(l.awaitEnd)
@@ -44,6 +46,7 @@ func (l *link) awaitEnd() {
 	err := l.session.Err()
 	l.target.drop(l, fmt.Errorf("the tunnel was lost: %w", err))
 	_ = l.session.Close()
+	l.letGo()
 	if !errors.Is(err, net.ErrClosed) {
 		l.target.dialer.logger().Info("fallback: tunnel lost", "target", l.target.name, "err", err)
 	}

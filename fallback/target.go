@@ -259,6 +259,7 @@ func (d *Dialer) dialLink(ctx context.Context, t *target, established net.Conn) 
 		wd.Header = http.Header{}
 	}
 	wd.Header.Set(headerFirstStream, "1")
+	stream := d.askResume(t, wd)
 	url := d.url(t.name)
 	var ws *wsconn.Conn
 	if established != nil {
@@ -275,12 +276,16 @@ func (d *Dialer) dialLink(ctx context.Context, t *target, established net.Conn) 
 		cfg = *d.Mux
 	}
 	cfg.FirstStream = true
-	s, err := mux.Client(ws, &cfg)
+	carrier, err := stream.over(ws)
 	if err != nil {
-		_ = ws.Close()
 		return nil, fmt.Errorf("fallback: tunnel to %s: %w", t.name, err)
 	}
-	return newLink(t, s, ws.NetConn()), nil
+	s, err := mux.Client(carrier, &cfg)
+	if err != nil {
+		_ = carrier.Close()
+		return nil, fmt.Errorf("fallback: tunnel to %s: %w", t.name, err)
+	}
+	return newLink(t, s, ws.NetConn(), stream.conn), nil
 }
 
 // forget stops the use of l, which nobody uses.

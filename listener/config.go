@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"culvert/mux"
+	"culvert/resume"
 	"culvert/wsconn"
 )
 
@@ -68,6 +69,28 @@ type Config struct {
 	// MaxSessions is how many WebSockets may be open; one more is answered
 	// 503 with Retry-After. 0 means 10,000.
 	MaxSessions int
+
+	// DisableResume makes a tunnel end with its WebSocket. Otherwise a tunnel
+	// whose client asks for it outlives being cut, for as long as
+	// resume.Config says.
+	DisableResume bool
+
+	// Resume configures tunnels that outlive their WebSocket, and has hooks
+	// that tell of it. Its PingInterval and SilenceTimeout, if zero, are
+	// WebSocket's. Nil means the defaults.
+	Resume *resume.Config
+
+	// MaxResumable is how many such tunnels there may be, and MaxReplay
+	// bounds the memory, in bytes, that all of them keep to send again,
+	// beyond 16 KiB each. Tunnels above either end with their WebSocket. 0
+	// means 10,000 and 256 MiB.
+	MaxResumable int
+	MaxReplay    int64
+
+	// SamePrincipal decides whether the principal that Authorize returned for
+	// a request to resume is the one that opened the tunnel. Nil means
+	// reflect.DeepEqual. A client certificate has to be the same in any case.
+	SamePrincipal func(opened, resumes any) bool
 
 	// WebSocket and Mux configure the layers beneath.
 	WebSocket *wsconn.Config

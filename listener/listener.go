@@ -16,6 +16,7 @@ import (
 	"sync"
 	"time"
 
+	"culvert/resume"
 	"culvert/wsconn"
 )
 
@@ -29,6 +30,7 @@ type Listener struct {
 	webConns *queue       // its connections
 	conns    chan *conn   // to be accepted
 	closed   chan struct{}
+	sessions *resume.Sessions
 	infos    sync.Map // net.Addr of a tunnel's connections to its *Info
 
 	mu       sync.Mutex
@@ -86,6 +88,7 @@ func New(cfg *Config) *Listener {
 			HandshakeTimeout: full.HandshakeTimeout,
 			Config:           full.WebSocket,
 		},
+		sessions: full.newSessions(),
 		conns:    make(chan *conn),
 		closed:   make(chan struct{}),
 		carriers: map[carrier]struct{}{},

@@ -15,7 +15,7 @@ import (
 
 	"culvert/internal/ready"
 	"culvert/mux"
-	"culvert/wsconn"
+	"culvert/resume"
 )
 
 // route is the HTTP/1.1 side of the port.
@@ -47,21 +47,32 @@ func (l *Listener) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refusal.Answer(w)
 		return
 	}
+	q, err := resume.ParseRequest(r.Header)
+	if err != nil {
+		l.refuseResume(w, r, err)
+		return
+	}
 	info := &Info{Tunnel: true, Header: r.Header.Clone()}
 	if l.cfg.Authorize != nil {
-		var err error
 		if info.Principal, err = l.cfg.Authorize(r); err != nil {
 			l.cfg.Logger.Info("listener: not authorized", "remote", r.RemoteAddr, "err", err)
+			if q.Name != "" {
+				l.sessions.Refuse(w.Header())
+			}
 			answer(w, err)
 			return
 		}
+	}
+	if q.Name != "" {
+		l.resume(w, r, q, ownerOf(r, info.Principal))
+		return
 	}
 	if !l.reserve() {
 		answer(w, &RefusedError{http.StatusServiceUnavailable, http.Header{"Retry-After": {"5"}},
 			"no more tunnels are taken at the moment"})
 		return
 	}
-	c, err := l.upgrader.Upgrade(w, r)
+	c, err := l.upgrade(w, r, q.New && subprotocol == ProtocolV1, ownerOf(r, info.Principal))
 	if err != nil {
 		l.release()
 		l.cfg.Logger.Info("listener: upgrade failed", "remote", r.RemoteAddr, "err", err)
@@ -77,6 +88,7 @@ func (l *Listener) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		t.serve(c)
+		letGo(c)
 	}()
 }
 
@@ -148,7 +160,7 @@ func (l *Listener) refuseDowngraded(w http.ResponseWriter) {
 		http.StatusUpgradeRequired)
 }
 
-// tunnel is one WebSocket of a client.
+// tunnel is one session of a client, or one raw WebSocket.
 type tunnel struct {
 	listener *Listener
 	info     *Info
@@ -157,7 +169,7 @@ type tunnel struct {
 }
 
 // serve makes c a session and delivers its streams until it ends.
-func (t *tunnel) serve(c *wsconn.Conn) {
+func (t *tunnel) serve(c net.Conn) {
 	l := t.listener
 	var cfg mux.Config
 	if l.cfg.Mux != nil {
@@ -167,7 +179,7 @@ func (t *tunnel) serve(c *wsconn.Conn) {
 	s, err := mux.Server(c, &cfg)
 	if err != nil {
 		l.cfg.Logger.Error("listener: no session", "err", err)
-		_ = c.CloseWith(wsconn.CloseInternalError, "")
+		_ = c.Close()
 		return
 	}
 	l.track(s)
@@ -185,7 +197,7 @@ func (t *tunnel) serve(c *wsconn.Conn) {
 }
 
 // serveRaw delivers c as one connection and waits for its end.
-func (t *tunnel) serveRaw(c *wsconn.Conn) {
+func (t *tunnel) serveRaw(c net.Conn) {
 	raw := &rawConn{Conn: c, done: make(chan struct{})}
 	t.listener.track(raw)
 	defer t.listener.untrack(raw)
@@ -195,7 +207,7 @@ func (t *tunnel) serveRaw(c *wsconn.Conn) {
 
 // rawConn is a WebSocket that is one connection.
 type rawConn struct {
-	*wsconn.Conn
+	net.Conn
 
 	once sync.Once
 	done chan struct{} // closed by Close

@@ -70,11 +70,11 @@ func SessionName(h http.Header) string {
 }
 
 // Received returns how many bytes the server says that it has received, in the
-// answer to a request to resume.
+// answer to a request to resume. The error is a *RefusedError.
 func Received(h http.Header) (uint64, error) {
 	n, ok := number(h, headerOffset)
 	if !ok {
-		return 0, &ProtocolError{"an answer without " + headerOffset}
+		return 0, &RefusedError{http.StatusNotFound, "the server does not resume: its answer has no " + headerOffset}
 	}
 	return n, nil
 }

@@ -155,6 +155,19 @@ func (c *Conn) prepareAs(r Request) (*Attachment, error) {
 	return c.prepare(), nil
 }
 
+// Drain asks the clients of all sessions for a new carrier each.
+func (s *Sessions) Drain() {
+	s.mu.Lock()
+	var conns []*Conn
+	for _, se := range s.m {
+		conns = append(conns, se.conn)
+	}
+	s.mu.Unlock()
+	for _, c := range conns {
+		c.Drain()
+	}
+}
+
 // Len returns how many sessions there are.
 func (s *Sessions) Len() int {
 	s.mu.Lock()

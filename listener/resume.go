@@ -1,0 +1,148 @@
+package listener
+
+import (
+	"bytes"
+	"errors"
+	"net"
+	"net/http"
+	"reflect"
+	"time"
+
+	"culvert/resume"
+	"culvert/wsconn"
+)
+
+// lastWords is how long a session that was closed has to tell its client.
+const lastWords = 250 * time.Millisecond
+
+// newSessions returns the streams that clients may resume.
+func (c *Config) newSessions() *resume.Sessions {
+	var cfg resume.Config
+	if c.Resume != nil {
+		cfg = *c.Resume
+	}
+	if c.WebSocket != nil { // the heartbeat is not of the WebSocket then
+		if cfg.PingInterval == 0 {
+			cfg.PingInterval = c.WebSocket.PingInterval
+		}
+		if cfg.SilenceTimeout == 0 {
+			cfg.SilenceTimeout = c.WebSocket.SilenceTimeout
+		}
+	}
+	same := c.SamePrincipal
+	if same == nil {
+		same = reflect.DeepEqual
+	}
+	return &resume.Sessions{
+		Config: &cfg, Max: c.MaxResumable, MaxReplay: c.MaxReplay,
+		Same: func(opened, resumes any) bool {
+			a, b := opened.(owner), resumes.(owner)
+			return same(a.principal, b.principal) && bytes.Equal(a.certificate, b.certificate)
+		},
+	}
+}
+
+// owner is whose a session is.
+type owner struct {
+	principal   any
+	certificate []byte // of the client, if it showed one in TLS
+}
+
+func ownerOf(r *http.Request, principal any) owner {
+	o := owner{principal: principal}
+	if r.TLS != nil && len(r.TLS.PeerCertificates) > 0 {
+		o.certificate = r.TLS.PeerCertificates[0].Raw
+	}
+	return o
+}
+
+// carrierConfig returns the configuration of a WebSocket that carries a stream
+// with a heartbeat of its own.
+func (l *Listener) carrierConfig(a *resume.Attachment) *wsconn.Config {
+	var cfg wsconn.Config
+	if l.cfg.WebSocket != nil {
+		cfg = *l.cfg.WebSocket
+	}
+	cfg.OnText = a.OnText
+	cfg.PingInterval = -1
+	return &cfg
+}
+
+// upgrade makes w a tunnel's connection: one that outlives its WebSocket if the
+// client asks for that and there is room, else the WebSocket itself.
+func (l *Listener) upgrade(w http.ResponseWriter, r *http.Request, asks bool, o owner) (net.Conn, error) {
+	var c *resume.Conn
+	u := l.upgrader
+	if asks && !l.cfg.DisableResume {
+		var name string
+		if c, name = l.sessions.Open(o); c != nil {
+			u.Header = l.sessions.Answer(name)
+		}
+	}
+	if c == nil {
+		return u.Upgrade(w, r)
+	}
+	a := c.Prepare()
+	u.Config = l.carrierConfig(a)
+	ws, err := u.Upgrade(w, r)
+	if err == nil {
+		err = a.Attach(ws, 0)
+	}
+	if err != nil {
+		c.Abort()
+		return nil, err
+	}
+	return c, nil
+}
+
+// resume makes w the next WebSocket of the session that q names.
+func (l *Listener) resume(w http.ResponseWriter, r *http.Request, q resume.Request, o owner) {
+	a, err := l.sessions.Resume(q, o)
+	if err != nil {
+		l.refuseResume(w, r, err)
+		return
+	}
+	u := l.upgrader
+	u.Header = l.sessions.Resumed(a)
+	u.Config = l.carrierConfig(a)
+	ws, err := u.Upgrade(w, r)
+	if err == nil {
+		err = a.Attach(ws, q.Offset)
+	} else {
+		a.Abandon()
+	}
+	if err != nil {
+		l.cfg.Logger.Info("listener: session not resumed", "remote", r.RemoteAddr, "err", err)
+		return
+	}
+	l.cfg.Logger.Debug("listener: session resumed", "remote", r.RemoteAddr, "attempt", q.Attempt)
+}
+
+// refuseResume answers a request to resume with the status that err picks.
+func (l *Listener) refuseResume(w http.ResponseWriter, r *http.Request, err error) {
+	l.cfg.Logger.Info("listener: refused to resume a session", "remote", r.RemoteAddr, "err", err)
+	refused := &resume.RefusedError{StatusCode: http.StatusNotFound}
+	errors.As(err, &refused)
+	l.sessions.Refuse(w.Header())
+	answer(w, &RefusedError{StatusCode: refused.StatusCode, Reason: refused.Reason})
+}
+
+// letGo ends what was below a session: the client is told that, if it can be.
+func letGo(c net.Conn) {
+	rc, ok := c.(*resume.Conn)
+	if !ok {
+		return
+	}
+	timer := time.NewTimer(lastWords)
+	defer timer.Stop()
+	select {
+	case <-rc.Done():
+	case <-timer.C:
+	}
+	rc.Abort()
+}
+
+// Renew asks the clients of all tunnels that can be resumed for a new WebSocket
+// each, soon: before a proxy in front is restarted, or this node is taken out
+// of a balancer. No RPC notices.
+func (l *Listener) Renew() { l.sessions.Drain() }
