@@ -8,7 +8,7 @@ import (
 // Defaults of Config.
 const (
 	defaultBuffer           = 1 << 20
-	defaultAckDelay         = 200 * time.Millisecond
+	defaultAckDelay         = 50 * time.Millisecond
 	defaultWindow           = 2 * time.Minute
 	defaultPingInterval     = 20 * time.Second
 	defaultSilenceTimeout   = 45 * time.Second
@@ -27,7 +27,7 @@ type Config struct {
 
 	// AckDelay is how long received bytes may wait to be acknowledged when
 	// there are too few of them, less than a quarter of Buffer. 0 means
-	// 200 ms.
+	// 50 ms.
 	AckDelay time.Duration
 
 	// Window is how long a stream may be without a carrier before it is

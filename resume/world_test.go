@@ -20,12 +20,16 @@ type framed struct {
 
 	onText func([]byte)
 
-	wmu   sync.Mutex
+	wlock chan struct{} // not a Mutex: synctest's time stands still while one is waited for
 	wbuf  []byte
 	head  [3]byte
 	nhead int
 	left  int
 	text  []byte
+}
+
+func newFramed(c net.Conn, onText func([]byte)) *framed {
+	return &framed{Conn: c, onText: onText, wlock: make(chan struct{}, 1)}
 }
 
 func (f *framed) Write(p []byte) (n int, err error) {
@@ -42,8 +46,8 @@ func (f *framed) Write(p []byte) (n int, err error) {
 func (f *framed) WriteText(text []byte) error { return f.write(1, text) }
 
 func (f *framed) write(kind byte, p []byte) error {
-	f.wmu.Lock()
-	defer f.wmu.Unlock()
+	f.wlock <- struct{}{}
+	defer func() { <-f.wlock }()
 	f.wbuf = append(binary.BigEndian.AppendUint16(append(f.wbuf[:0], kind), uint16(len(p))), p...)
 	_, err := f.Conn.Write(f.wbuf)
 	return err
@@ -134,7 +138,7 @@ func (w *world) dial(ctx context.Context, a *Attachment) (Carrier, uint64, error
 func (w *world) connect(a *Attachment, cc, sc net.Conn) (Carrier, uint64, error) {
 	sa, err := w.server.prepareAs(Request{Attempt: a.Attempt(), Offset: a.Offset()})
 	if err == nil {
-		err = sa.Attach(&framed{Conn: sc, onText: sa.OnText}, a.Offset())
+		err = sa.Attach(newFramed(sc, sa.OnText), a.Offset())
 	}
 	if err != nil {
 		cc.Close()
@@ -142,7 +146,7 @@ func (w *world) connect(a *Attachment, cc, sc net.Conn) (Carrier, uint64, error)
 		return nil, 0, err
 	}
 	w.carrier = [2]net.Conn{cc, sc}
-	return &framed{Conn: cc, onText: a.OnText}, sa.Offset(), nil
+	return newFramed(cc, a.OnText), sa.Offset(), nil
 }
 
 // cut cuts the present carrier.

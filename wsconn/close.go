@@ -56,8 +56,8 @@ func (c *Conn) CloseWith(code uint16, reason string) error {
 }
 
 // Abort closes the connection at once, without a Close frame: blocked calls of
-// Read and Write return an error. A Close that waits for its frame to leave is
-// cut short.
+// Read and Write return an error soon. A Close that waits for its frame to leave
+// is cut short.
 func (c *Conn) Abort() {
 	c.wmu.Lock()
 	first := !c.closing
@@ -74,8 +74,10 @@ func (c *Conn) Abort() {
 	_ = c.conn.Close()
 	if first {
 		c.wdeadline.Set(noDeadline)
-		c.owned.Wait()
-		close(c.closeDone)
+		go func() { // ends at once, unless the connection beneath ignores its Close
+			c.owned.Wait()
+			close(c.closeDone)
+		}()
 	}
 }
 
