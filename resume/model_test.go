@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -108,10 +109,11 @@ func (m *model) dial(_ context.Context, a *Attachment) (Carrier, uint64, error) 
 		})
 		return nil, 0, errors.New("the request got lost")
 	}
+	m.sleep(10 * time.Millisecond) // the request takes its time
 	c, received, err := m.connect(a, attempt, offset)
-	m.sleep(10 * time.Millisecond) // the answer takes its time
+	m.sleep(10 * time.Millisecond) // so does the answer
 	var refused *RefusedError
-	if errors.As(err, &refused) {
+	if errors.As(err, &refused) && strings.HasPrefix(refused.Reason, "attempt") {
 		return nil, 0, errors.New(err.Error()) // a late request was first: try again
 	}
 	return c, received, err
