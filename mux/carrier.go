@@ -18,6 +18,13 @@ type bufferReader interface {
 	HeaderSize() int
 }
 
+// readyWriter is what a connection offers that can say beforehand whether a
+// Write of n bytes would wait, as resume.Conn does: nil if not, and else a
+// channel from which something is received when it is worth asking again.
+type readyWriter interface {
+	WriteReady(n int) <-chan struct{}
+}
+
 // carrier writes a header and a body to the connection beneath in one write.
 // It is for one writer at a time.
 type carrier struct {
@@ -25,6 +32,7 @@ type carrier struct {
 
 	several buffersWriter // Conn, if it takes several buffers
 	inPlace bufferReader  // Conn, if it can leave data where it is
+	ready   readyWriter   // Conn, if it can say whether a Write would wait
 
 	frontSize int  // how many bytes come before the body of a large frame
 	writev    bool // Conn is a socket
@@ -39,6 +47,7 @@ func newCarrier(c net.Conn) *carrier {
 		k.inPlace = r
 		k.frontSize += r.HeaderSize()
 	}
+	k.ready, _ = c.(readyWriter)
 	switch c := c.(type) {
 	case buffersWriter:
 		k.several = c

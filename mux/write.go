@@ -109,6 +109,11 @@ func (st *stream) send(body []byte) (accepted bool, err error) {
 		st.sendWindow.Add(uint32(len(body)))
 		return false, err
 	}
+	if err := st.awaitCarrier(headerSize + len(body)); err != nil {
+		s.wtoken.Release()
+		st.sendWindow.Add(uint32(len(body)))
+		return false, err
+	}
 	h := header{typeData, 0, st.id, uint32(len(body))}
 	if st.state.Load()&isWriteLimited != 0 {
 		return st.sendDetached(h, body)
@@ -117,6 +122,24 @@ func (st *stream) send(body []byte) (accepted bool, err error) {
 		return false, s.errOr(err)
 	}
 	return true, nil
+}
+
+// awaitCarrier waits until the connection beneath would take n bytes at once, if
+// it can say so: here the wait ends with the stream.
+func (st *stream) awaitCarrier(n int) error {
+	ready := st.session.carrier.ready
+	if ready == nil {
+		return nil
+	}
+	for {
+		again := ready.WriteReady(n)
+		if again == nil {
+			return nil
+		}
+		if err := st.await(again); err != nil {
+			return err
+		}
+	}
 }
 
 // sendDetached sends a copy of body from a goroutine that is left behind if

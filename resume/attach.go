@@ -120,10 +120,24 @@ func (a *Attachment) Attach(carrier Carrier, received uint64) error {
 	before := c.cur.Swap(a)
 	a.resumes = c.last.Swap(a) != nil
 	if before != nil {
-		abort(before.carrier)
+		c.replace(before)
 	}
 	c.attached(a, before == nil, replayed)
 	return nil
+}
+
+// replaceDelay is how long a server leaves a carrier open that another one took
+// over from, for the client to see the other one first.
+const replaceDelay = time.Second
+
+// replace ends the use of a carrier that another one took over from; mu is held.
+func (c *Conn) replace(before *Attachment) {
+	if c.dial != nil || c.flushing || c.texting {
+		abort(before.carrier)
+		return
+	}
+	_ = before.carrier.SetReadDeadline(longAgo)
+	time.AfterFunc(replaceDelay, func() { abort(before.carrier) })
 }
 
 // attached starts what a new carrier brings with it; mu is held.

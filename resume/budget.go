@@ -19,6 +19,9 @@ func (b *Budget) Used() int64 { return b.used.Load() }
 // Exhausted reports whether nothing is left.
 func (b *Budget) Exhausted() bool { return b != nil && b.used.Load() >= b.max }
 
+// has reports whether n bytes are left.
+func (b *Budget) has(n int) bool { return b == nil || b.used.Load()+int64(n) <= b.max }
+
 // take takes n bytes if they are left, or in any case if force is set.
 func (b *Budget) take(n int, force bool) bool {
 	if b == nil {

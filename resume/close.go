@@ -21,6 +21,7 @@ func (c *Conn) Close() error {
 	c.isClosed = true
 	close(c.closed)
 	c.steerLocked()
+	notify(c.room)
 	switch {
 	case c.isOver() || c.last.Load() == nil:
 		c.finish()

@@ -115,7 +115,7 @@ func (c *Conn) onText(m message) error {
 	case wordEnd:
 		return c.onEnd(m.offset)
 	case wordPing:
-		c.owe(func(o *owed) { o.pong = true })
+		c.owe(func(o *owed) { o.pong, o.ack = true, o.ack || c.told.Load() < c.in.Load() && !c.isHeld() })
 	case wordDrain:
 		if c.dial == nil {
 			return &ProtocolError{"a client that asks for a new carrier"}

@@ -103,11 +103,34 @@ func (r *replay) reserve(n int) (blk *block, framed bool, size int) {
 	return *fill, true, n
 }
 
-// refill makes fill an empty block of the given size, if one may be had. Who
-// has none may have a small one in any case.
+// hasRoom reports whether n bytes, or the first of them, can be reserved.
+func (r *replay) hasRoom(n int) bool {
+	n = min(n, largeBlock)
+	small := n
+	if n > smallPiece {
+		small += frontSize
+		if r.large.room(frontSize) >= n || r.allows(largeBlock) {
+			return true
+		}
+		if small > smallBlock { // in pieces, if need be
+			return (r.used == 0 || r.limit < 2*largeBlock) && r.allows(smallBlock)
+		}
+	}
+	return r.small.room(0) >= small || r.allows(smallBlock)
+}
+
+// allows reports whether a block of that size may be had. Who has none may have
+// a small one in any case.
+func (r *replay) allows(size int) bool {
+	if r.used == 0 && size == smallBlock {
+		return true
+	}
+	return r.used+size <= r.limit && r.budget.has(size)
+}
+
+// refill makes fill an empty block of the given size, if one may be had.
 func (r *replay) refill(fill **block, size int) bool {
-	if r.used > 0 && r.used+size > r.limit || r.used == 0 && size > max(r.limit, smallBlock) ||
-		!r.budget.take(size, r.used == 0 && size == smallBlock) {
+	if !r.allows(size) || !r.budget.take(size, r.used == 0 && size == smallBlock) {
 		return false
 	}
 	r.used += size

@@ -99,12 +99,22 @@ type world struct {
 	refuse  error       // what dials get
 	dials   int
 	closed  bool
+	mute    bool                                             // texts to the client get lost
+	around  func(Dial, *Attachment) (Carrier, uint64, error) // if not nil, in the place of dial
 }
 
 func newWorld(tb testing.TB, kind string, client, server *Config) *world {
 	tb.Helper()
 	w := &world{kind: kind, server: New(server, nil)}
-	w.client = New(client, w.dial)
+	w.client = New(client, func(ctx context.Context, a *Attachment) (Carrier, uint64, error) {
+		w.mu.Lock()
+		around := w.around
+		w.mu.Unlock()
+		if around != nil {
+			return around(w.dial, a)
+		}
+		return w.dial(ctx, a)
+	})
 	a := w.client.Prepare()
 	carrier, n, err := w.dial(tb.Context(), a)
 	if err == nil {
@@ -146,7 +156,21 @@ func (w *world) connect(a *Attachment, cc, sc net.Conn) (Carrier, uint64, error)
 		return nil, 0, err
 	}
 	w.carrier = [2]net.Conn{cc, sc}
-	return newFramed(cc, a.OnText), sa.Offset(), nil
+	return newFramed(cc, func(text []byte) {
+		w.mu.Lock()
+		mute := w.mute
+		w.mu.Unlock()
+		if !mute {
+			a.OnText(text)
+		}
+	}), sa.Offset(), nil
+}
+
+// set changes fields of w.
+func (w *world) set(change func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	change()
 }
 
 // cut cuts the present carrier.

@@ -71,11 +71,43 @@ func (c *Conn) put(blk *block, framed bool, size int, head, body []byte) error {
 	return nil
 }
 
+// WriteReady returns nil if a Write of n bytes would not wait for the peer, and
+// else a channel from which something is received when it may be asked again.
+// It is for a caller that is the only one to write, and has more reasons than
+// the Conn's own to stop waiting.
+func (c *Conn) WriteReady(n int) <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.writeErrorLocked() != nil || c.out.hasRoom(n) {
+		return nil
+	}
+	c.askSoon()
+	return c.room
+}
+
+// askDelay is how long a Write waits for acknowledgements before it asks.
+const askDelay = 2 * time.Millisecond
+
+// askSoon asks the peer what it has received, if no acknowledgement comes soon:
+// it may have a larger Buffer, a quarter of which is more than all of ours. mu
+// is held.
+func (c *Conn) askSoon() {
+	start := c.out.start
+	time.AfterFunc(askDelay, func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.out.start == start && !c.finished {
+			c.owe(func(o *owed) { o.ping = true })
+		}
+	})
+}
+
 // awaitRoom waits until a block may be had; mu is held.
 func (c *Conn) awaitRoom() error {
 	c.waiting++
 	c.setState(isWaiting, true)
 	c.beginAhead()
+	c.askSoon()
 	c.mu.Unlock()
 	defer func() {
 		c.mu.Lock()
