@@ -1,7 +1,8 @@
 # ARGS reaches the command of test, cover and bench: make test ARGS='-run Close -v'
 ARGS =
-# T is how long fuzz runs each target.
+# T is how long fuzz runs each target, CUTS how often chaos cuts.
 T = 30s
+CUTS = 1000
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -11,7 +12,7 @@ SHELL := bash
 bin := $(CURDIR)/.bin
 modules := . bench e2e tools
 linted := . bench e2e
-steps := lint cross test fuzz e2e demo bench-smoke
+steps := lint cross test fuzz e2e chaos demo bench-smoke
 
 .PHONY: help
 help: ## Show this list
@@ -35,7 +36,7 @@ lint: $(bin)/golangci-lint ## Check formatting, modules, vet and golangci-lint
 test: ## Run unit, conformance and interop tests under the race detector
 	go test -race $(ARGS) ./...
 	cd bench && go test ./...
-	cd e2e && go test -race $(ARGS) ./interop/...
+	cd e2e && go test -race $(ARGS) ./interop/... ./chaos/...
 
 .PHONY: race
 race: test ## The same as test
@@ -60,7 +61,11 @@ bench-smoke: ## Run every benchmark very briefly, to see that it runs
 
 .PHONY: e2e
 e2e: proxies ## Run RPCs through real proxies, installed if missing, and odd peers
-	cd e2e && go test -count=1 -timeout 20m ./nginx/... ./matrix/...
+	cd e2e && go test -count=1 -timeout 20m ./nginx/... ./cuts/... ./matrix/...
+
+.PHONY: chaos
+chaos: ## Cut a tunnel under load, 1,000 times (CUTS), in every way
+	cd e2e && go run ./chaos -cuts $(CUTS)
 
 .PHONY: matrix
 matrix: proxies ## Print which way is taken through which proxy
@@ -102,10 +107,11 @@ vuln: $(bin)/govulncheck ## Look for known vulnerabilities, at vuln.go.dev
 
 .PHONY: ci
 ci: T = 5s
+ci: CUTS = 150
 ci: ## Run all that CI runs and say how long each step took
 	@SECONDS=0; took=; for step in $(steps); do \
 		echo "==== make $$step"; start=$$SECONDS; \
-		$(MAKE) --no-print-directory $$step T=$(T) || { echo "==== make $$step failed after $$((SECONDS - start)) s" >&2; exit 1; }; \
+		$(MAKE) --no-print-directory $$step T=$(T) CUTS=$(CUTS) || { echo "==== make $$step failed after $$((SECONDS - start)) s" >&2; exit 1; }; \
 		printf -v took '%s%-12s %5d s\n' "$$took" $$step $$((SECONDS - start)); \
 	done; printf '%s%-12s %5d s\n' "$$took" total $$SECONDS
 

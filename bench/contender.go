@@ -45,6 +45,7 @@ var ways = []way{
 	{"coder", listenCoder},
 	{"ws", listenWS},
 	{"ws+mux", listenMux},
+	{"no resume", listenUnresumed},
 	{productName, listenProduct},
 }
 

@@ -176,7 +176,9 @@ func (c *Conn) cut(a *Attachment, err error) {
 		return
 	}
 	c.cutAt, c.cutBy = time.Now(), err
-	c.ages.died(c.cutAt.Sub(a.born))
+	if !c.renewing { // a server may have let it go for the next one
+		c.ages.died(c.cutAt.Sub(a.born))
+	}
 	c.beat.reset(c, c.cfg.Window)
 	c.cfg.Observe.cut(err)
 	c.redial()

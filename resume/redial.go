@@ -8,7 +8,9 @@ import (
 )
 
 // Pauses between attempts: at random up to baseDelay, doubled with each failure,
-// up to maxDelay ("full jitter"). The first attempt does not wait.
+// up to maxDelay ("full jitter"), but no more than half of how long the stream
+// has been without a carrier, so that a short outage has no long sequel. The
+// first attempt does not wait.
 const (
 	baseDelay = 200 * time.Millisecond
 	maxDelay  = 5 * time.Second
@@ -49,9 +51,10 @@ func (c *Conn) redialLoop() {
 			c.fail(&LostError{Cut: c.cutBy, Cause: err, After: time.Since(c.cutAt)})
 		default:
 			c.noWay = err
+			limit := min(baseDelay<<min(failures, 10), maxDelay, max(baseDelay, time.Since(c.cutAt)/2))
 			failures++
 			c.mu.Unlock()
-			pause(c.life, rand.N(min(baseDelay<<min(failures-1, 10), maxDelay)))
+			pause(c.life, rand.N(limit))
 			c.mu.Lock()
 		}
 	}
