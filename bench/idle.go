@@ -14,6 +14,10 @@ type idleLoad struct {
 	n     int
 }
 
+// idleFor is how long connections are left alone before they count as idle:
+// several times as long as the last acknowledgements take.
+const idleFor = 300 * time.Millisecond
+
 // Close does nothing: slice closes what it opened.
 func (*idleLoad) Close() error { return nil }
 
@@ -37,6 +41,7 @@ func (l *idleLoad) slice(ctx context.Context, _ time.Duration) (_ []float64, err
 		open = append(open, c)
 	}
 	n := float64(l.n)
+	time.Sleep(idleFor)
 	held := float64(settledGoroutines() - goroutines)
 	return []float64{(liveBytes() - bytes) / n, held / n}, nil
 }

@@ -258,7 +258,7 @@ func TestOvertaken(t *testing.T) {
 	if err := first.Attach(newFramed(near, first.OnText), 0); !errors.Is(err, errOvertaken) {
 		t.Errorf("got %v, want %v", err, errOvertaken)
 	}
-	if _, err := far.Read(make([]byte, 1)); err != io.EOF {
+	if _, err := far.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 		t.Errorf("got %v from the carrier that came too late, want EOF", err)
 	}
 }

@@ -11,7 +11,6 @@ import (
 var (
 	errPeerEnded = fmt.Errorf("resume: the peer has closed: %w", syscall.EPIPE)
 	errOvertaken = errors.New("resume: another carrier came first")
-	errOver      = errors.New("resume: the stream has ended")
 	errSilent    = errors.New("resume: nothing was heard for too long")
 	errNoByte    = errors.New("resume: the new carrier was accepted, but no byte came: a hop on the way does not relay it")
 	errStuck     = errors.New("resume: the carrier was cut to interrupt a Write")

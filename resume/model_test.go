@@ -285,7 +285,7 @@ func (m *model) closeBoth(first int) {
 		a, b = b, a
 	}
 	a.Close()
-	if n, err := b.Read(make([]byte, 1)); n != 0 || err != io.EOF {
+	if n, err := b.Read(make([]byte, 1)); n != 0 || !errors.Is(err, io.EOF) {
 		m.Errorf("got %d, %v after the peer's Close, want 0, EOF", n, err)
 	}
 	b.Close()

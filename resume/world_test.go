@@ -91,7 +91,6 @@ func (f *framed) Read(p []byte) (int, error) {
 // world is a client's and a server's Conn, and what carries them.
 type world struct {
 	kind           string
-	config         *Config
 	client, server *Conn
 
 	mu      sync.Mutex
@@ -211,21 +210,6 @@ func (w *world) end() {
 	w.mu.Unlock()
 	w.client.Abort()
 	w.server.Abort()
-}
-
-// closeInOrder closes both sides and waits until each knows of it.
-func (w *world) closeInOrder(tb testing.TB) {
-	tb.Helper()
-	w.client.Close()
-	w.server.Close()
-	for name, c := range map[string]*Conn{"client": w.client, "server": w.server} {
-		select {
-		case <-c.Done():
-		case <-time.After(10 * time.Second):
-			tb.Errorf("the %s has not ended 10 s after Close", name)
-		}
-	}
-	w.end()
 }
 
 var _ io.ReadWriter = (*framed)(nil)
