@@ -55,11 +55,9 @@ func (c *Conn) setMode(m readerMode) {
 	c.steerLocked()
 }
 
-// takeReader takes the right to read, from who reads ahead too.
+// takeReader waits for the right to read, which the caller wants, and takes it
+// from who reads ahead.
 func (c *Conn) takeReader() error {
-	if c.rtoken.Want() {
-		return nil
-	}
 	c.mu.Lock()
 	c.wanted = true
 	c.steerLocked()

@@ -82,7 +82,9 @@ func (c *Conn) finish() {
 	if c.ackTimer != nil {
 		c.ackTimer.Stop()
 	}
-	c.end()
+	if c.redials != nil {
+		c.redials()
+	}
 	if c.onFinish != nil {
 		c.onFinish()
 	}

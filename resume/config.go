@@ -7,7 +7,7 @@ import (
 
 // Defaults of Config.
 const (
-	defaultBuffer           = 1 << 20
+	defaultBuffer           = 4 << 20
 	defaultAckDelay         = 50 * time.Millisecond
 	defaultWindow           = 2 * time.Minute
 	defaultPingInterval     = 20 * time.Second
@@ -22,7 +22,8 @@ type Config struct {
 	// Buffer bounds what is kept of the bytes that were written and that
 	// the peer has not acknowledged. A Write waits when it is full. The
 	// memory comes in pooled blocks of 16 and 128 KiB; a Conn on which
-	// everything is acknowledged has none. 0 means 1 MiB.
+	// everything is acknowledged has none. 0 means 4 MiB, the window of a
+	// stream of mux, so that it is not the narrower of the two.
 	Buffer int
 
 	// AckDelay is how long received bytes may wait to be acknowledged when

@@ -10,7 +10,6 @@
 package resume
 
 import (
-	"context"
 	"errors"
 	"net"
 	"sync"
@@ -25,9 +24,7 @@ import (
 // concurrently.
 type Conn struct {
 	cfg  Config
-	dial Dial            // nil in the server's role
-	life context.Context //nolint:containedctx // ends with the stream
-	end  context.CancelFunc
+	dial Dial // nil in the server's role
 
 	cur    atomic.Pointer[Attachment] // nil while there is no carrier
 	last   atomic.Pointer[Attachment] // the latest that there was, for its addresses
@@ -60,8 +57,8 @@ type Conn struct {
 
 	prepared *Attachment
 	attempts uint64
-	redials  bool // the client looks for a carrier
-	renewing bool // also if it has one
+	redials  func() // ends the client's search for a carrier; nil if there is none
+	renewing bool   // also if it has one
 
 	isClosed bool  // by this side
 	over     error // what ended the stream otherwise
@@ -107,7 +104,6 @@ func New(cfg *Config, dial Dial) *Conn {
 	}
 	c.rdeadline = deadline.New(&c.state, isReadLimited, c.steer)
 	c.wdeadline = deadline.New(&c.state, isWriteLimited, c.freeWriter)
-	c.life, c.end = context.WithCancel(context.Background())
 	c.out.limit, c.out.budget = c.cfg.Buffer, c.cfg.Budget
 	return c
 }

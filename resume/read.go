@@ -21,27 +21,35 @@ func (c *Conn) Read(p []byte) (int, error) {
 // ReadBuffer is Read without its last copy: it uses p, and returns the part of
 // p that holds what was read.
 func (c *Conn) ReadBuffer(p []byte) ([]byte, error) {
-	if err := c.takeReader(); err != nil {
-		return nil, err
-	}
-	defer c.releaseReader()
-	if len(p) == 0 {
-		return nil, c.Err()
-	}
-	if c.state.Load()&isAhead != 0 {
-		if err := c.readError(); err != nil {
+	if !c.rtoken.Want() {
+		if err := c.takeReader(); err != nil {
 			return nil, err
 		}
-		if n := c.takeAhead(p); n > 0 {
-			c.received(uint64(n))
-			return p[:n], nil
-		}
 	}
-	b, err := c.read(p)
+	// From here on it waits, perhaps for long: a small stack is worth the lines.
+	var b []byte
+	var err error
+	if len(p) == 0 || c.state.Load()&isAhead != 0 {
+		b, err = c.readAside(p)
+	} else {
+		b, err = c.read(p)
+	}
 	if len(b) > 0 {
 		c.received(uint64(len(b)))
 	}
+	c.releaseReader()
 	return b, err
+}
+
+// readAside is read for who asks for nothing, or for what was read ahead.
+func (c *Conn) readAside(p []byte) ([]byte, error) {
+	if len(p) == 0 {
+		return nil, c.Err()
+	}
+	if err := c.readError(); err != nil {
+		return nil, err
+	}
+	return p[:c.takeAhead(p)], nil
 }
 
 // HeaderSize returns how many bytes come before the payload of a large incoming
@@ -88,16 +96,18 @@ func (c *Conn) read(p []byte) ([]byte, error) {
 			<-c.readable
 			continue
 		}
-		b, err := a.read(p)
+		var b []byte
+		var err error
+		if a.inPlace != nil {
+			b, err = a.inPlace.ReadBuffer(p)
+		} else {
+			var n int
+			n, err = a.carrier.Read(p)
+			b = p[:n]
+		}
 		b = a.skipDuplicate(b)
-		switch {
-		case err == nil:
-		case isTimeout(err):
-			c.steer() // perhaps there is no reason any more
-		default:
-			c.mu.Lock()
-			c.cut(a, err)
-			c.mu.Unlock()
+		if err != nil {
+			c.readFailed(a, err)
 		}
 		if len(b) > 0 {
 			return b, nil
@@ -105,13 +115,16 @@ func (c *Conn) read(p []byte) ([]byte, error) {
 	}
 }
 
-// read reads raw bytes of the carrier.
-func (a *Attachment) read(p []byte) ([]byte, error) {
-	if a.inPlace != nil {
-		return a.inPlace.ReadBuffer(p)
+// readFailed takes the error of a carrier: if it is a timeout, there is perhaps
+// no reason for it any more.
+func (c *Conn) readFailed(a *Attachment, err error) {
+	if isTimeout(err) {
+		c.steer()
+		return
 	}
-	n, err := a.carrier.Read(p)
-	return p[:n], err
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.cut(a, err)
 }
 
 // skipDuplicate drops what was received on the carrier before, after the peer

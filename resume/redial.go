@@ -18,21 +18,22 @@ const (
 
 // redial looks for a carrier, in the client's role; mu is held.
 func (c *Conn) redial() {
-	if c.dial != nil && !c.redials && !c.finished {
-		c.redials = true
-		c.own(c.redialLoop)
+	if c.dial != nil && c.redials == nil && !c.finished {
+		ctx, cancel := context.WithCancel(context.Background())
+		c.redials = cancel
+		c.own(func() { c.redialLoop(ctx) })
 	}
 }
 
 // redialLoop dials until there is a carrier or the stream has ended. A failure
 // while the carrier before still works ends the search until that is cut.
-func (c *Conn) redialLoop() {
+func (c *Conn) redialLoop(ctx context.Context) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for failures := 0; c.wantsCarrier(); {
 		a := c.prepare()
 		c.mu.Unlock()
-		carrier, received, err := c.dial(c.life, a)
+		carrier, received, err := c.dial(ctx, a)
 		if err == nil {
 			err = a.Attach(carrier, received)
 		}
@@ -54,11 +55,12 @@ func (c *Conn) redialLoop() {
 			limit := min(baseDelay<<min(failures, 10), maxDelay, max(baseDelay, time.Since(c.cutAt)/2))
 			failures++
 			c.mu.Unlock()
-			pause(c.life, rand.N(limit))
+			pause(ctx, rand.N(limit))
 			c.mu.Lock()
 		}
 	}
-	c.redials = false
+	c.redials()
+	c.redials = nil
 }
 
 // wantsCarrier reports whether redialLoop has to go on; mu is held.

@@ -224,7 +224,7 @@ func (r *replay) ack(n uint64) {
 		return
 	}
 	r.pieces = slices.Delete(r.pieces, 0, k)
-	if len(r.pieces) == 0 && cap(r.pieces) > 16 {
+	if len(r.pieces) == 0 {
 		r.pieces = nil
 	}
 }

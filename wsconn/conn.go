@@ -137,26 +137,41 @@ func (c *Conn) ReadBuffer(p []byte) ([]byte, error) {
 		return nil, c.closedError()
 	}
 	c.rmu.Lock()
-	defer c.rmu.Unlock()
-	for {
-		if err := cmp.Or(c.closedError(), c.rerr); err != nil {
+	for { // it waits here, perhaps for long: a small stack is worth the lines
+		if c.rerr != nil || c.state.Load()&isClosed != 0 {
+			err := cmp.Or(c.closedError(), c.rerr)
+			c.rmu.Unlock()
 			return nil, err
 		}
 		n, rerr := c.readRaw(p)
 		payload, err := c.dec.decode(p[:n])
-		switch {
-		case err != nil:
-			c.rerr = c.refuse(err)
-		case rerr != nil && !isTimeout(rerr):
-			c.rerr = rerr
+		if err != nil || rerr != nil {
+			err = c.readFailed(err, rerr)
 		}
-		if len(payload) > 0 {
-			return payload, nil
-		}
-		if rerr != nil && isTimeout(rerr) {
-			return nil, cmp.Or(c.closedError(), rerr)
+		if len(payload) > 0 || err != nil {
+			c.rmu.Unlock()
+			if len(payload) > 0 {
+				err = nil
+			}
+			return payload, err
 		}
 	}
+}
+
+// readFailed notes an offence of the peer, or the error of the connection
+// beneath. It returns the error of a Read that has passed its deadline; others
+// are found in rerr.
+func (c *Conn) readFailed(offence, rerr error) error {
+	switch {
+	case offence != nil:
+		c.rerr = c.refuse(offence)
+	case !isTimeout(rerr):
+		c.rerr = rerr
+	}
+	if rerr != nil && isTimeout(rerr) {
+		return cmp.Or(c.closedError(), rerr)
+	}
+	return nil
 }
 
 // readRaw reads raw bytes: first those that came early, then the connection's.
