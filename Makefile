@@ -43,7 +43,7 @@ race: test ## The same as test
 
 .PHONY: fuzz
 fuzz: ## Fuzz each target for T (30s), one at a time
-	@for p in ./fuzz ./fallback; do \
+	@for p in ./fuzz ./fallback ./resume; do \
 		targets=$$(go test -list '^Fuzz' $$p | grep '^Fuzz' || true); \
 		[[ -n $$targets ]] || { echo "no fuzz target in $$p" >&2; exit 1; }; \
 		for f in $$targets; do \

@@ -12,6 +12,8 @@
 //   - [culvert/listener]: the server; a net.Listener that hands out native
 //     connections and tunnel streams alike.
 //   - [culvert/mux]: many net.Conns over one, by yamux.
+//   - [culvert/resume]: a byte stream that outlives the WebSocket which carries
+//     it.
 //   - [culvert/wsconn]: one WebSocket (RFC 6455) as a net.Conn.
 //
 // ARCHITECTURE.md shows how they fit together, docs/PROTOCOL.md what is on the

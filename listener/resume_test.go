@@ -210,3 +210,21 @@ func TestNotResumable(t *testing.T) {
 		})
 	}
 }
+
+// TestEvicted shows that a session without a WebSocket makes room for a tunnel
+// when there are too many, and one with a WebSocket does not.
+func TestEvicted(t *testing.T) {
+	cut := make(chan struct{}, 1)
+	l := listen(t, &listener.Config{MaxSessions: 1, Resume: &resume.Config{
+		Observe: &resume.Observer{Cut: func(error) { cut <- struct{}{} }},
+	}})
+	first := &client{T: t, log: &bytes.Buffer{}}
+	first.dial(l, "Culvert-Resume: 1\r\n")
+	if r := ask(t, l, upgrade+"\r\n"); r.StatusCode != http.StatusServiceUnavailable {
+		t.Fatalf("got %d beside a session that has its WebSocket, want 503", r.StatusCode)
+	}
+	first.conn.Close()
+	<-cut
+	second := &client{T: t, log: &bytes.Buffer{}}
+	second.dial(l, "Culvert-Resume: 1\r\n")
+}

@@ -93,11 +93,16 @@ func (l *Listener) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // reserve counts a tunnel, and the goroutine that will serve it, unless there
-// are too many or the Listener is closed.
+// are too many or the Listener is closed. One that has lost its WebSocket makes
+// room: who only waits must not keep others out.
 func (l *Listener) reserve() bool {
 	l.mu.Lock()
+	full := !l.closing && l.count >= l.cfg.MaxSessions
+	l.mu.Unlock()
+	evicted := full && l.sessions.Evict()
+	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.closing || l.count >= l.cfg.MaxSessions {
+	if l.closing || l.count >= l.cfg.MaxSessions && !evicted {
 		return false
 	}
 	l.count++

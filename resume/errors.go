@@ -13,6 +13,7 @@ var (
 	errOvertaken = errors.New("resume: another carrier came first")
 	errSilent    = errors.New("resume: nothing was heard for too long")
 	errNoByte    = errors.New("resume: the new carrier was accepted, but no byte came: a hop on the way does not relay it")
+	errEvicted   = errors.New("resume: there are too many sessions")
 	errStuck     = errors.New("resume: the carrier was cut to interrupt a Write")
 )
 

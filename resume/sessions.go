@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"strconv"
 	"sync"
+	"time"
 )
 
 // A name is an identifier, under which the session is found, and a secret, in
@@ -153,6 +154,35 @@ func (c *Conn) prepareAs(r Request) (*Attachment, error) {
 	}
 	c.attempts = r.Attempt
 	return c.prepare(), nil
+}
+
+// Evict ends a session that is without a carrier, for another to take its
+// place, and reports whether there was one.
+func (s *Sessions) Evict() bool {
+	c := s.detached()
+	if c == nil {
+		return false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.cur.Load() != nil || c.over != nil || c.finished {
+		return false
+	}
+	c.fail(&LostError{Cut: c.cutBy, Cause: errEvicted, After: time.Since(c.cutAt)})
+	return true
+}
+
+// detached returns a stream that had a carrier and has none, nil if there is no
+// such stream.
+func (s *Sessions) detached() *Conn {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, se := range s.m {
+		if se.conn.cur.Load() == nil && se.conn.last.Load() != nil {
+			return se.conn
+		}
+	}
+	return nil
 }
 
 // Drain asks the clients of all sessions for a new carrier each.
