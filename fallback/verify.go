@@ -117,6 +117,11 @@ func firstFlight(scheme, authority string) []byte {
 
 // onFrame goes on after a frame of the server.
 func (v *verifying) onFrame(f http2.Frame) error {
+	switch f.Header().StreamID {
+	case 0, openStream, shortStream:
+	default:
+		return &signError{what: fmt.Sprintf("a frame of stream %d, which was not opened", f.Header().StreamID)}
+	}
 	switch f := f.(type) {
 	case *http2.SettingsFrame:
 		if !f.IsAck() {

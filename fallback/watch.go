@@ -101,7 +101,11 @@ func (w *watched) frame() error {
 		w.in = append(w.in, buf[:n]...)
 		if err != nil && n == 0 {
 			w.onError(err)
-			return err
+			if isTimeout(err) || len(w.held)+len(w.in) == 0 {
+				return err
+			}
+			w.passing, w.ready = true, append(w.held, w.in...) // the error comes again
+			return nil
 		}
 	}
 	f := w.in

@@ -197,3 +197,41 @@ func FuzzVerify(f *testing.F) {
 		}
 	})
 }
+
+// TestWatchEnd passes on what came of a frame that the end of the connection
+// cuts off.
+func TestWatchEnd(t *testing.T) {
+	whole := frames(func(f *http2.Framer, head func(...string) []byte) {
+		_ = f.WriteSettings(http2.Setting{ID: http2.SettingMaxConcurrentStreams, Val: 100})
+		_ = f.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: head(":status", "200")})
+		_ = f.WriteContinuation(1, true, head("content-type", "application/grpc"))
+	})
+	for n := range whole {
+		if out, _, _ := watchScript(whole[:n], bytes.NewReader(whole[:n])); !bytes.Equal(out, whole[:n]) {
+			t.Errorf("got %x of %x", out, whole[:n])
+		}
+	}
+}
+
+// TestVerifyForeign takes frames of streams that were not opened for what they
+// are, no sign that a hop loses trailers or does not speak gRPC.
+func TestVerifyForeign(t *testing.T) {
+	for name, write := range map[string]func(f *http2.Framer, head func(...string) []byte){
+		"DATA": func(f *http2.Framer, _ func(...string) []byte) { _ = f.WriteData(5, true, []byte("x")) },
+		"HEADERS": func(f *http2.Framer, head func(...string) []byte) {
+			_ = f.WriteHeaders(http2.HeadersFrameParam{StreamID: 5, BlockFragment: head(":status", "426"), EndHeaders: true})
+		},
+		"RST_STREAM": func(f *http2.Framer, _ func(...string) []byte) { _ = f.WriteRSTStream(5, http2.ErrCodeHTTP11Required) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := frames(func(f *http2.Framer, head func(...string) []byte) {
+				_ = f.WriteSettings()
+				write(f, head)
+			})
+			err := verify(t.Context(), script{r: bytes.NewReader(in)}, "https", "h:443", func() {})
+			if err == nil || classify(err) != ambiguous {
+				t.Errorf("got %v of class %v, want it ambiguous", err, classify(err))
+			}
+		})
+	}
+}
