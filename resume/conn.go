@@ -105,6 +105,7 @@ func New(cfg *Config, dial Dial) *Conn {
 	c.rdeadline = deadline.New(&c.state, isReadLimited, c.steer)
 	c.wdeadline = deadline.New(&c.state, isWriteLimited, c.freeWriter)
 	c.out.limit, c.out.budget = c.cfg.Buffer, c.cfg.Budget
+	c.out.use(0)
 	return c
 }
 

@@ -3,6 +3,7 @@ package resume
 import (
 	"slices"
 	"sync"
+	"sync/atomic"
 )
 
 // Sizes of blocks, as they are counted, and of what goes into them. A large
@@ -64,9 +65,10 @@ type replay struct {
 	start, next, end uint64
 	sent             uint64 // the highest that next ever was
 
-	pieces       []piece // oldest first
-	small, large *block  // those that are being filled; nil if none is
-	used         int     // size of all blocks
+	pieces       []piece     // oldest first
+	small, large *block      // those that are being filled; nil if none is
+	used         int         // size of all blocks
+	roomy        atomic.Bool // there is room for any Write, as far as limit goes
 }
 
 // reserve finds room for n bytes or the first of them, and pins the block. size
@@ -133,13 +135,19 @@ func (r *replay) refill(fill **block, size int) bool {
 	if !r.allows(size) || !r.budget.take(size, r.used == 0 && size == smallBlock) {
 		return false
 	}
-	r.used += size
+	r.use(size)
 	pool := &smallBlocks
 	if size == largeBlock {
 		pool = &largeBlocks
 	}
 	*fill = pool.Get().(*block)
 	return true
+}
+
+// use counts size bytes more, or fewer.
+func (r *replay) use(size int) {
+	r.used += size
+	r.roomy.Store(r.used+2*largeBlock <= r.limit)
 }
 
 // put copies head and body, of which size bytes were reserved, to the block.
@@ -195,12 +203,15 @@ func rotate(mask [4]byte, n int) (m [4]byte) {
 
 // sentAs notes how p, which pending returned, was left by the carrier.
 func (r *replay) sentAs(p piece, mask [4]byte) {
+	defer r.unpin(p.blk)
+	if !p.framed {
+		return
+	}
 	for i := range r.pieces {
 		if q := &r.pieces[i]; q.blk == p.blk && q.from <= p.from && p.from < q.from+q.n {
 			q.mask = rotate(mask, int(q.at-p.at)&3)
 		}
 	}
-	r.unpin(p.blk)
 }
 
 // resume makes n, up to where the peer has received everything, what is to be
@@ -241,7 +252,7 @@ func (r *replay) unpin(blk *block) {
 		r.large = nil
 	}
 	size := blk.size()
-	r.used -= size
+	r.use(-size)
 	r.budget.give(size)
 	blk.used = 0
 	if size == smallBlock {

@@ -76,6 +76,9 @@ func (c *Conn) put(blk *block, framed bool, size int, head, body []byte) error {
 // It is for a caller that is the only one to write, and has more reasons than
 // the Conn's own to stop waiting.
 func (c *Conn) WriteReady(n int) <-chan struct{} {
+	if n <= largeBlock && c.out.roomy.Load() && c.out.budget.has(largeBlock) {
+		return nil
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.writeErrorLocked() != nil || c.out.hasRoom(n) {
