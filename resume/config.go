@@ -27,7 +27,7 @@ type Config struct {
 	Buffer int
 
 	// AckDelay is how long received bytes may wait to be acknowledged when
-	// there are too few of them, less than a quarter of Buffer. 0 means
+	// there are too few of them, less than an eighth of Buffer. 0 means
 	// 50 ms.
 	AckDelay time.Duration
 

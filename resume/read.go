@@ -152,7 +152,7 @@ func (a *Attachment) skipDuplicate(b []byte) []byte {
 // received counts n bytes and sees that they are acknowledged in time.
 func (c *Conn) received(n uint64) {
 	in := c.in.Add(n)
-	due := in-c.told.Load() >= uint64(c.cfg.Buffer)/4
+	due := in-c.told.Load() >= uint64(c.cfg.Buffer)/8
 	if !due && c.ackArmed.Load() && c.state.Load()&isStopping == 0 {
 		return
 	}

@@ -92,7 +92,7 @@ func (c *Conn) WriteReady(n int) <-chan struct{} {
 const askDelay = 2 * time.Millisecond
 
 // askSoon asks the peer what it has received, if no acknowledgement comes soon:
-// it may have a larger Buffer, a quarter of which is more than all of ours. mu
+// it may have a larger Buffer, an eighth of which is more than all of ours. mu
 // is held.
 func (c *Conn) askSoon() {
 	start := c.out.start
