@@ -77,9 +77,9 @@ func (s *Session) streamOf(h header) (*stream, error) {
 		return nil, protocolError(fmt.Sprintf("stream %d cannot be opened", h.stream))
 	}
 	st = newStream(s, h.stream, true)
-	if s.local || s.inbound >= s.cfg.MaxStreams || len(s.accepted) == cap(s.accepted) {
+	if s.local || s.inbound >= s.cfg.MaxStreams || len(s.waiting) >= s.cfg.AcceptBacklog {
 		if !s.local {
-			s.cfg.Logger.Warn("mux: refused a stream", "remote", s.RemoteAddr(), "open", s.inbound, "waiting", len(s.accepted))
+			s.cfg.Logger.Warn("mux: refused a stream", "remote", s.RemoteAddr(), "open", s.inbound, "waiting", len(s.waiting))
 		}
 		s.queue(header{typeWindow, flagRST, h.stream, 0})
 		return nil, nil
@@ -96,7 +96,8 @@ func (s *Session) admit(st *stream) {
 	st.counted = true
 	s.open++
 	s.queue(header{typeWindow, flagACK, st.id, st.grant()})
-	s.accepted <- st
+	s.waiting = append(s.waiting, st)
+	notify(s.acceptable)
 }
 
 // remove forgets a stream that both sides have closed.

@@ -31,8 +31,8 @@ type Session struct {
 	carrier *carrier
 	cfg     Config
 
-	accepted chan *stream
-	done     chan struct{} // closed when the session has ended
+	acceptable chan struct{} // holds a token while streams are waiting
+	done       chan struct{} // closed when the session has ended
 
 	wtoken token.Token // the right to write a frame
 	head   []byte      // scratch of the writer, which holds the token
@@ -44,6 +44,7 @@ type Session struct {
 	err      error              // why the session ended; does not change after done
 	streams  map[uint32]*stream // that either side has not closed
 	nextID   uint32             // of the next stream that this side opens
+	waiting  []*stream          // that the peer opened and Accept has not returned
 	inbound  int                // streams that the peer opened
 	open     int                // streams that this side has not closed
 	idle     chan struct{}      // closed when open falls to 0; nil if nobody waits
@@ -75,13 +76,13 @@ func newSession(c net.Conn, cfg *Config, firstID uint32) (*Session, error) {
 		return nil, err
 	}
 	s := &Session{
-		carrier:  newCarrier(c),
-		cfg:      full,
-		accepted: make(chan *stream, full.AcceptBacklog),
-		done:     make(chan struct{}),
-		streams:  map[uint32]*stream{},
-		nextID:   firstID,
-		pings:    map[uint32]chan struct{}{},
+		carrier:    newCarrier(c),
+		cfg:        full,
+		acceptable: make(chan struct{}, 1),
+		done:       make(chan struct{}),
+		streams:    map[uint32]*stream{},
+		nextID:     firstID,
+		pings:      map[uint32]chan struct{}{},
 	}
 	if full.FirstStream {
 		s.addFirst(firstID == 2)
@@ -125,12 +126,32 @@ func (s *Session) Open(ctx context.Context) (net.Conn, error) {
 // net.ErrClosed after Close or Shutdown of this side, and otherwise why the
 // session ended, io.EOF if the peer ended it in order.
 func (s *Session) Accept() (net.Conn, error) {
-	select {
-	case st := <-s.accepted:
-		return st, nil
-	case <-s.done:
-		return nil, s.err
+	for {
+		select {
+		case <-s.acceptable:
+			if st := s.nextWaiting(); st != nil {
+				return st, nil
+			}
+		case <-s.done:
+			return nil, s.err
+		}
 	}
+}
+
+// nextWaiting returns the stream that Accept is to return, nil if there is none.
+func (s *Session) nextWaiting() *stream {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.waiting) == 0 {
+		return nil
+	}
+	st := s.waiting[0]
+	if s.waiting = s.waiting[1:]; len(s.waiting) > 0 {
+		notify(s.acceptable) // for other calls
+	} else {
+		s.waiting = nil
+	}
+	return st
 }
 
 // Ping measures the round-trip time to the peer's session, behind the data
