@@ -55,9 +55,13 @@ fuzz: ## Fuzz each target for T (30s), one at a time
 bench: ## Compare with direct gRPC and others (ARGS=-json for machines)
 	cd bench && go run . $(ARGS)
 
+.PHONY: scale
+scale: ## Show how the cost of a call and of idleness grows with streams and tunnels
+	cd bench && go run . -scale $(ARGS)
+
 .PHONY: bench-smoke
 bench-smoke: ## Run every benchmark very briefly, to see that it runs
-	cd bench && go run . -smoke
+	cd bench && go run . -smoke && go run . -scale -smoke
 
 .PHONY: e2e
 e2e: proxies ## Run RPCs through real proxies, installed if missing, and odd peers

@@ -35,6 +35,7 @@ const (
 	baselineName = "direct"
 	controlName  = "direct again"
 	productName  = "culvert"
+	onceName     = "no resume" // culvert with tunnels that end with their WebSocket
 )
 
 // ways lists all ways, in the order of the tables.
@@ -45,9 +46,12 @@ var ways = []way{
 	{"coder", listenCoder},
 	{"ws", listenWS},
 	{"ws+mux", listenMux},
-	{"no resume", listenUnresumed},
+	{onceName, listenUnresumed},
 	{productName, listenProduct},
 }
+
+// few returns the names of the ways in rows that take long.
+func few() []string { return []string{baselineName, controlName, onceName, productName} }
 
 // contenders returns those whose names match pattern: all ways over TCP, then
 // all ways over TLS.
@@ -139,6 +143,7 @@ func clientOver(addr string, dial func(ctx context.Context, addr string) (net.Co
 // A stack is a contender at work: a grpc server that answers.
 type stack struct {
 	contender
+	pair     security
 	codec    codec
 	endpoint *endpoint
 	service  *service
@@ -151,7 +156,7 @@ func (c contender) start(ctx context.Context, pair security, cod codec) (*stack,
 	if !c.secure {
 		pair = security{}
 	}
-	s := &stack{contender: c, codec: cod, service: new(service), served: make(chan error, 1)}
+	s := &stack{contender: c, pair: pair, codec: cod, service: new(service), served: make(chan error, 1)}
 	var err error
 	pprof.Do(ctx, pprof.Labels("contender", c.String()), func(context.Context) {
 		if s.endpoint, err = c.way.listen(pair); err != nil {
@@ -179,7 +184,12 @@ func (s *stack) Close() error {
 
 // conns opens n ClientConns over one client and makes a call on each.
 func (s *stack) conns(ctx context.Context, n int) (*connections, error) {
-	cl := s.endpoint.client(s.endpoint.lis.Addr().String())
+	return s.connsTo(ctx, s.endpoint.lis.Addr().String(), n)
+}
+
+// connsTo is conns through addr, a relay's.
+func (s *stack) connsTo(ctx context.Context, addr string, n int) (*connections, error) {
+	cl := s.endpoint.client(addr)
 	conns := &connections{close: cl.close}
 	for range n {
 		cc, err := grpc.NewClient(cl.target, append(cl.options,

@@ -7,8 +7,9 @@
 // a round, so that what slows the machine for a while slows both of its terms.
 //
 //	go run .                        # all rows: a Markdown table, and ../docs/bench.svg
-//	go run . -check                 # exit status 1 when culvert misses a bound
+//	go run . -check                 # exit status 1 when culvert misses a bound by more than the noise
 //	go run . -smoke                 # a few seconds, to see that nothing is broken
+//	go run . -scale                 # many streams, sessions and idle tunnels
 //	go run . -rows ping -contenders 'direct|culvert' -cpuprofile cpu.out
 //
 // Samples of a profile carry the labels contender and row, so

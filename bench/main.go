@@ -9,9 +9,16 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/pprof"
+	"slices"
 )
 
 func main() {
+	if os.Getenv(clientEnds) != "" {
+		os.Exit(keepClientEnds(os.Stdin, os.Stdout))
+	}
+	if os.Getenv(idleServing) != "" {
+		os.Exit(serveIdle(os.Stdin, os.Stdout))
+	}
 	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
 }
 
@@ -26,7 +33,11 @@ func run(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "bench: %v\n", err)
 		return 2
 	}
-	if err := o.run(stdout, stderr); err != nil {
+	measure := o.run
+	if o.scale {
+		measure = o.runScale
+	}
+	if err := measure(stdout, stderr); err != nil {
 		fmt.Fprintf(stderr, "bench: %v\n", err)
 		return 1
 	}
@@ -60,9 +71,9 @@ func (o *options) run(stdout, stderr io.Writer) error {
 	}
 	errs = append(errs, stop(), o.write(rep, stdout))
 	if o.check {
-		misses, held := check(rep.Results)
-		for _, m := range misses {
-			fmt.Fprintln(stderr, m)
+		misses, spared, held := check(rep.Results)
+		for _, line := range slices.Concat(spared, misses) {
+			fmt.Fprintln(stderr, line)
 		}
 		if len(misses) > 0 {
 			errs = append(errs, fmt.Errorf("%d of %d bounds missed", len(misses), held))

@@ -23,6 +23,8 @@ type options struct {
 	json       bool
 	smoke      bool
 	check      bool
+	scale      bool
+	tunnels    int
 	plot       string // "" for none
 	cpuProfile string
 }
@@ -36,13 +38,18 @@ func parse(args []string, stdout io.Writer) (*options, error) {
 	fs.Usage = func() {}
 	fs.IntVar(&o.rounds, "rounds", 30, "rounds of each row")
 	fs.DurationVar(&o.slice, "slice", 100*time.Millisecond, "how long a contender works in a round")
-	fs.IntVar(&o.idle, "idle", 100, "connections of the idle row")
+	fs.IntVar(&o.idle, "idle", 100, "connections of the idle rows")
 	rows := fs.String("rows", "", "run only the rows whose names match this `regexp`")
 	contenders := fs.String("contenders", "", "run only the contenders whose names match this `regexp`")
 	fs.BoolVar(&o.lends, "lend", false, "do not copy messages at both ends, as protobuf does: the transport alone")
 	fs.BoolVar(&o.json, "json", false, "print JSON in place of a Markdown table")
 	fs.BoolVar(&o.smoke, "smoke", false, "run everything very briefly; the figures mean nothing")
-	fs.BoolVar(&o.check, "check", false, "exit with status 1 if culvert's median misses a bound")
+	fs.BoolVar(&o.check, "check", false, "exit with status 1 if culvert's median misses a bound by more than\n"+
+		"the noise: what direct gRPC's second contender, which is its equal, is off\n"+
+		"in the same run, or half its interquartile range if that is more")
+	fs.BoolVar(&o.scale, "scale", false, "in place of the rows, measure calls over more and more streams and sessions,\n"+
+		"and a server of idle tunnels")
+	fs.IntVar(&o.tunnels, "tunnels", 10_000, "idle tunnels of -scale")
 	fs.StringVar(&o.plot, "svg", defaultPlot, "write a plot to this `file`; by default not if anything is left out or -lend is set")
 	fs.StringVar(&o.cpuProfile, "cpuprofile", "", "write a CPU profile to this `file`")
 	err := fs.Parse(args)
@@ -82,6 +89,9 @@ func (o *options) shorten(set map[string]bool) {
 	if !set["idle"] {
 		o.idle = 4
 	}
+	if !set["tunnels"] {
+		o.tunnels = 50
+	}
 }
 
 // validate refuses what cannot be run.
@@ -100,6 +110,10 @@ func (o *options) validate(rest []string) error {
 		return fmt.Errorf("-slice %v: must be at least 1ms", o.slice)
 	case o.idle < 1:
 		return fmt.Errorf("-idle %d: must be at least 1", o.idle)
+	case o.tunnels < 1:
+		return fmt.Errorf("-tunnels %d: must be at least 1", o.tunnels)
+	case o.scale && (o.json || o.cpuProfile != "" || o.rows.String() != ""):
+		return errors.New("-scale does not go with -json, -cpuprofile and -rows")
 	case len(rows(o.rows, o.idle)) == 0:
 		return fmt.Errorf("-rows %v: no row has such a name", o.rows)
 	case len(list) == 0:

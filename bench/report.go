@@ -60,7 +60,10 @@ func (r *result) ratioText() string {
 		return "–"
 	}
 	text := fmt.Sprintf("%.2f / %.2f / %.2f", r.Ratio.Min, r.Ratio.Median, r.Ratio.Max)
-	if r.Way == productName && r.missed() {
+	if len(r.More) > 0 {
+		text += fmt.Sprintf(" (%+.1f)", summarize(r.More).Median)
+	}
+	if r.Way == productName && r.verdict() == missed {
 		return "**" + text + "**"
 	}
 	return text

@@ -20,7 +20,7 @@ func twoResults(u unit, ratio float64) []result {
 	if u.lowerIsBetter() {
 		bound = timeBound
 	}
-	return collect(row{name: "a row", metrics: []metric{{"p50", u, bound}}}, []contender{base, product}, []*entrant{
+	return collect(row{name: "a row", metrics: []metric{{name: "p50", unit: u, bound: bound}}}, []contender{base, product}, []*entrant{
 		{values: [][]float64{{1e-4, 2e-4, 4e-4}}},
 		{values: [][]float64{{1e-4 * ratio, 2e-4 * ratio, 4e-4 * ratio * 1.5}}},
 	})
@@ -62,7 +62,7 @@ func TestCheck(t *testing.T) {
 		{byteRate, 2, 0},
 	}
 	for _, tt := range tests {
-		misses, held := check(twoResults(tt.unit, tt.ratio))
+		misses, _, held := check(twoResults(tt.unit, tt.ratio))
 		if len(misses) != tt.misses || held != 1 {
 			t.Errorf("%v in %q: got %d misses (%q) of %d, want %d of 1",
 				tt.ratio, tt.unit, len(misses), misses, held, tt.misses)
@@ -79,7 +79,7 @@ func TestSpeedTurnsTimesAround(t *testing.T) {
 
 func TestCollectWithoutBaseline(t *testing.T) {
 	list := []contender{{way{name: baselineName}, false}, {way{name: productName}, false}, {way{name: productName}, true}}
-	results := collect(row{name: "a row", metrics: []metric{{"", byteRate, rateBound}}}, list, []*entrant{
+	results := collect(row{name: "a row", metrics: []metric{{unit: byteRate, bound: rateBound}}}, list, []*entrant{
 		{err: errors.New("broken")}, {values: [][]float64{{1}}}, {values: [][]float64{{2}}},
 	})
 	if len(results) != 2 || results[0].Ratios != nil || results[1].Ratios != nil {

@@ -1,7 +1,5 @@
 package main
 
-import "fmt"
-
 // A result is what one contender reached in one metric of a row.
 type result struct {
 	Row    string    `json:"row"`
@@ -9,12 +7,15 @@ type result struct {
 	Unit   unit      `json:"unit"`
 	Lower  bool      `json:"lower_is_better"`
 	Bound  float64   `json:"bound,omitempty"` // of the product's ratio
+	Over   float64   `json:"over,omitempty"`  // or of what the product has more than the direct way
 	Way    string    `json:"contender"`
 	Layer  string    `json:"layer"`
 	Values []float64 `json:"values"` // by round
 	Median float64   `json:"median"`
 	Ratios []float64 `json:"ratios,omitempty"` // to the direct way in the same round
 	Ratio  summary   `json:"ratio"`
+	More   []float64 `json:"more,omitempty"`  // than the direct way in the same round, if Over is set
+	Noise  float64   `json:"noise,omitempty"` // a part of the ratio, or if Over is set a difference
 }
 
 // label names row and metric.
@@ -27,17 +28,6 @@ func (r *result) label() string {
 
 // contender names way and layer, as contender.String does.
 func (r *result) contender() string { return r.Way + " " + r.Layer }
-
-// missed tells whether the median ratio is beyond the bound, if there is one.
-func (r *result) missed() bool {
-	switch {
-	case r.Bound == 0 || len(r.Ratios) == 0:
-		return false
-	case r.Lower:
-		return r.Ratio.Median > r.Bound
-	}
-	return r.Ratio.Median < r.Bound
-}
 
 // speed returns the ratios turned so that more is better and 1 is as good as
 // direct gRPC.
@@ -52,41 +42,41 @@ func (r *result) speed() summary {
 func collect(row row, list []contender, entrants []*entrant) []result {
 	var results []result
 	for i, m := range row.metrics {
-		base := make(map[bool][]float64)
+		base, control := make(map[bool][]float64), make(map[bool][]float64)
 		for j, c := range list {
-			if c.way.name == baselineName && entrants[j].err == nil {
+			switch {
+			case entrants[j].err != nil:
+			case c.way.name == baselineName:
 				base[c.secure] = entrants[j].values[i]
+			case c.way.name == controlName:
+				control[c.secure] = entrants[j].values[i]
 			}
 		}
 		for j, c := range list {
 			if entrants[j].err != nil {
 				continue
 			}
-			values := entrants[j].values[i]
-			q := ratios(values, base[c.secure])
-			results = append(results, result{
-				Row: row.name, Metric: m.name, Unit: m.unit, Lower: m.unit.lowerIsBetter(), Bound: m.bound,
-				Way: c.way.name, Layer: c.layer(),
-				Values: values, Median: summarize(values).Median, Ratios: q, Ratio: summarize(q),
-			})
+			r := result{
+				Row: row.name, Metric: m.name, Unit: m.unit, Lower: m.unit.lowerIsBetter(), Bound: m.bound, Over: m.over,
+				Way: c.way.name, Layer: c.layer(), Values: entrants[j].values[i],
+			}
+			r.compare(base[c.secure], control[c.secure])
+			results = append(results, r)
 		}
 	}
 	return results
 }
 
-// check returns a line for each bound that the product misses, and how many
-// bounds it was held against.
-func check(results []result) (misses []string, held int) {
-	for i := range results {
-		r := &results[i]
-		if r.Way != productName || r.Bound == 0 || len(r.Ratios) == 0 {
-			continue
-		}
-		held++
-		if r.missed() {
-			misses = append(misses, fmt.Sprintf("%s: %s is at %.2f of direct, the bound is %.2f",
-				r.label(), r.contender(), r.Ratio.Median, r.Bound))
-		}
+// compare sets what comes of the values and those of the direct way and of its
+// equal, the control.
+func (r *result) compare(base, control []float64) {
+	r.Median = summarize(r.Values).Median
+	r.Ratios = ratios(r.Values, base)
+	r.Ratio = summarize(r.Ratios)
+	if r.Over == 0 {
+		r.Noise = strayedRatios(ratios(control, base))
+		return
 	}
-	return misses, held
+	r.More = differences(r.Values, base)
+	r.Noise = strayed(differences(control, base))
 }

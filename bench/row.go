@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"slices"
 	"time"
 
 	"google.golang.org/grpc"
@@ -19,6 +20,15 @@ type row struct {
 	prepare func(ctx context.Context, s *stack) (load, error)
 	// steady says that its figures hardly vary: a fifth of the rounds will do.
 	steady bool
+	// only holds the names of the ways that it is for; nil means all.
+	only []string
+}
+
+// among returns those of list that the row is for.
+func (r *row) among(list []contender) []contender {
+	return slices.DeleteFunc(slices.Clone(list), func(c contender) bool {
+		return r.only != nil && !slices.Contains(r.only, c.way.name)
+	})
 }
 
 // A metric is a figure that a row gives.
@@ -26,6 +36,7 @@ type metric struct {
 	name  string // what tells it from the row's others; "" if there are none
 	unit  unit
 	bound float64 // of the product's ratio to direct gRPC: 0 for none
+	over  float64 // by how much the product may exceed direct gRPC, if there is no bound: 0 for any
 }
 
 // A load is a stack under one row's work.
@@ -48,13 +59,13 @@ const (
 func rows(pattern *regexp.Regexp, idle int) []row {
 	all := []row{
 		{name: "unary 100 B, one at a time", metrics: []metric{
-			{"mean", duration, timeBound},
-			{"p50", duration, timeBound},
-			{"p99", duration, timeBound},
+			{name: "mean", unit: duration, bound: timeBound},
+			{name: "p50", unit: duration, bound: timeBound},
+			{name: "p99", unit: duration, bound: timeBound},
 		}, prepare: prepareConn(func(c onConn) load { return &unaryLoad{onConn: c} })},
-		{name: "unary 100 B, 100 in flight", metrics: []metric{{"", callRate, rateBound}},
+		{name: "unary 100 B, 100 in flight", metrics: []metric{{unit: callRate, bound: rateBound}},
 			prepare: prepareConn(func(c onConn) load { return &manyLoad{c} })},
-		{name: "ping-pong 16 B", metrics: []metric{{"", duration, timeBound}},
+		{name: "ping-pong 16 B", metrics: []metric{{unit: duration, bound: timeBound}},
 			prepare: prepareConn(func(c onConn) load { return &pingLoad{onConn: c} })},
 		stream("100 B", 100, down),
 		stream("100 B", 100, up),
@@ -63,9 +74,16 @@ func rows(pattern *regexp.Regexp, idle int) []row {
 		stream("1 MiB", 1<<20, down),
 		stream("1 MiB", 1<<20, up),
 		{name: "idle connection", steady: true, metrics: []metric{
-			{"memory", memory, memoryBound},
-			{"goroutines", count, 0},
+			{name: "memory", unit: memory, bound: memoryBound},
+			{name: "goroutines", unit: count},
 		}, prepare: func(_ context.Context, s *stack) (load, error) { return &idleLoad{s, idle}, nil }},
+		serverEndRow(idle),
+		mixedRow(),
+		besideRow(),
+		allocationsRow(),
+		farRow(),
+		tripsRow(),
+		autoTripsRow(),
 	}
 	var list []row
 	for _, r := range all {

@@ -39,6 +39,7 @@ type entrant struct {
 // the row's metrics and, within, of list; a contender that failed is left out
 // of them and part of the error.
 func (r *runner) run(ctx context.Context, row row, list []contender) ([]result, error) {
+	list = row.among(list)
 	entrants := make([]*entrant, len(list))
 	for i, c := range list {
 		entrants[i] = r.enter(ctx, row, c)

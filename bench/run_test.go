@@ -86,7 +86,7 @@ func TestSmoke(t *testing.T) {
 	everything := regexp.MustCompile("")
 	want := 0
 	for _, r := range rows(everything, 1) {
-		want += len(r.metrics) * len(contenders(everything))
+		want += len(r.metrics) * len(r.among(contenders(everything)))
 	}
 	if got := strings.Count(stdout.String(), "\n") - 5; got != want {
 		t.Errorf("got %d lines, want %d:\n%s", got, want, &stdout)
@@ -127,7 +127,7 @@ func TestWrongFlags(t *testing.T) {
 	for _, args := range []string{
 		"-nonsense", "extra", "-rounds x", "-rounds 0", "-slice 3", "-slice 1ns", "-idle 0",
 		"-rows (", "-rows nosuchrow", "-contenders (", "-contenders nosuchway",
-		"-check -smoke", "-check -contenders culvert", "-check -contenders direct",
+		"-check -smoke", "-tunnels 0", "-scale -json", "-scale -rows ping", "-check -contenders culvert", "-check -contenders direct",
 	} {
 		var stdout, stderr strings.Builder
 		status := run(strings.Fields(args), &stdout, &stderr)

@@ -53,3 +53,36 @@ func ratios(values, base []float64) []float64 {
 	}
 	return r
 }
+
+// differences subtracts base from values, round by round.
+func differences(values, base []float64) []float64 {
+	var d []float64
+	for i := range min(len(values), len(base)) {
+		d = append(d, values[i]-base[i])
+	}
+	return d
+}
+
+// strayed returns how far differences that would all be zero on a machine
+// without noise are from that: by their median, or by half their interquartile
+// range if that is more. Of no values it is zero.
+func strayed(differences []float64) float64 {
+	if len(differences) == 0 {
+		return 0
+	}
+	s := slices.Sorted(slices.Values(differences))
+	return max(math.Abs(quantile(s, 0.5)), (quantile(s, 0.75)-quantile(s, 0.25))/2)
+}
+
+// strayedRatios is strayed for ratios that would all be one, as a part of one:
+// 0.1 if they are typically at 1.1, or at 1/1.1. Those that are no ratios of
+// positive values are left out.
+func strayedRatios(ratios []float64) float64 {
+	var logs []float64
+	for _, r := range ratios {
+		if r > 0 {
+			logs = append(logs, math.Log(r))
+		}
+	}
+	return math.Expm1(strayed(logs))
+}

@@ -63,6 +63,45 @@ func TestRatios(t *testing.T) {
 	}
 }
 
+func TestStrayed(t *testing.T) {
+	tests := []struct {
+		differences []float64
+		want        float64
+	}{
+		{nil, 0},
+		{[]float64{0, 0, 0}, 0},
+		{[]float64{0.25}, 0.25},
+		{[]float64{-0.25, -0.25}, 0.25},
+		{[]float64{1, -1, 0, 0.5, -0.5}, 0.5}, // from -0.5 to 0.5 are the middle three
+		{[]float64{-3, 1, 2, 3, 7}, 2},
+	}
+	for _, tt := range tests {
+		if got := strayed(tt.differences); got != tt.want {
+			t.Errorf("strayed(%v): got %v, want %v", tt.differences, got, tt.want)
+		}
+	}
+}
+
+func TestStrayedRatios(t *testing.T) {
+	tests := []struct {
+		ratios []float64
+		want   float64
+	}{
+		{nil, 0},
+		{[]float64{-1, 0}, 0},
+		{[]float64{1, 1}, 0},
+		{[]float64{1.25}, 0.25},
+		{[]float64{1 / 1.25}, 0.25},
+		{[]float64{0, 4, 4}, 3},
+		{[]float64{0.1, 1 / 1.5, 1, 1.5, 10}, 0.5},
+	}
+	for _, tt := range tests {
+		if got := strayedRatios(tt.ratios); math.Abs(got-tt.want) > 1e-9 {
+			t.Errorf("strayedRatios(%v): got %v, want %v", tt.ratios, got, tt.want)
+		}
+	}
+}
+
 func TestUnitFormat(t *testing.T) {
 	tests := []struct {
 		unit unit

@@ -31,7 +31,7 @@ func stream(label string, size int, dir direction) row {
 	}
 	return row{
 		name:    fmt.Sprintf("%s messages %s", label, dir),
-		metrics: []metric{{"", u, rateBound}},
+		metrics: []metric{{unit: u, bound: rateBound}},
 		prepare: prepareConn(func(c onConn) load { return &streamLoad{onConn: c, size: size, dir: dir} }),
 	}
 }
@@ -45,11 +45,15 @@ type streamLoad struct {
 
 // slice returns messages, or bytes, that arrive in a second.
 func (l *streamLoad) slice(ctx context.Context, d time.Duration) ([]float64, error) {
-	measure := l.down
+	carry := l.down
 	if l.dir == up {
-		measure = l.up
+		carry = l.up
 	}
-	rate, err := measure(ctx, d)
+	var rate float64
+	err := carry(ctx, func(ctx context.Context, arrived *atomic.Int64) (err error) {
+		rate, err = window(ctx, arrived, d)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -59,22 +63,26 @@ func (l *streamLoad) slice(ctx context.Context, d time.Duration) ([]float64, err
 	return []float64{rate}, l.stack.settle(ctx, l.cc)
 }
 
-// down returns how many messages a second the client receives.
-func (l *streamLoad) down(ctx context.Context, d time.Duration) (float64, error) {
+// A during is what goes on while a stream is at work and arrived counts its
+// messages. When the stream fails, ctx may end.
+type during func(ctx context.Context, arrived *atomic.Int64) error
+
+// down has the client receive messages until f is done.
+func (l *streamLoad) down(ctx context.Context, f during) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	stream, err := l.cc.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true}, downMethod)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	m := &message{size: l.size}
 	if err := errors.Join(stream.SendMsg(m), stream.CloseSend()); err != nil {
-		return 0, errors.Join(err, stream.RecvMsg(m))
+		return errors.Join(err, stream.RecvMsg(m))
 	}
 	var received atomic.Int64
 	ended := make(chan error, 1)
 	go func() {
-		defer cancel() // window need not wait
+		defer cancel() // f need not wait
 		m := new(message)
 		for {
 			err := stream.RecvMsg(m)
@@ -88,19 +96,19 @@ func (l *streamLoad) down(ctx context.Context, d time.Duration) (float64, error)
 			received.Add(1)
 		}
 	}()
-	rate, err := window(ctx, &received, d)
+	err = f(ctx, &received)
 	cancel()
 	if end := <-ended; status.Code(end) != codes.Canceled {
 		err = errors.Join(end, err)
 	}
-	return rate, err
+	return err
 }
 
-// up returns how many messages a second the server receives.
-func (l *streamLoad) up(ctx context.Context, d time.Duration) (float64, error) {
+// up has the server receive messages until f is done.
+func (l *streamLoad) up(ctx context.Context, f during) error {
 	stream, err := l.cc.NewStream(ctx, &grpc.StreamDesc{ClientStreams: true}, upMethod)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	var stop atomic.Bool
 	ended := make(chan error, 1)
@@ -119,7 +127,7 @@ func (l *streamLoad) up(ctx context.Context, d time.Duration) (float64, error) {
 		}
 		ended <- err
 	}()
-	rate, err := window(ctx, &l.stack.service.received, d)
+	err = f(ctx, &l.stack.service.received)
 	stop.Store(true)
-	return rate, errors.Join(err, <-ended)
+	return errors.Join(err, <-ended)
 }

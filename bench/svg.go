@@ -8,7 +8,7 @@ import (
 
 // Sizes of the plot, in pixels.
 const (
-	plotLabels  = 236 // width of the column of row names
+	plotLabels  = 276 // width of the column of row names
 	plotPanel   = 330 // width of a panel
 	plotGap     = 34  // between and beside panels
 	plotTop     = 116 // above the first row
@@ -104,7 +104,7 @@ func (p *plot) text(x, y int, anchor, s string) {
 func (p *plot) legend(r *report) {
 	p.printf(`<text x="%d" y="22" font-size="15" font-weight="600">Speed relative to direct gRPC</text>`+"\n", plotGap)
 	p.text(plotGap, 42, "start", fmt.Sprintf(
-		"Right is better. Times, memory and goroutines are inverted. %s, %d cores.", r.Machine.Go, r.Machine.Cores))
+		"Right is better. Times, memory and counts are inverted. %s, %d cores.", r.Machine.Go, r.Machine.Cores))
 	x := plotGap
 	for _, m := range marks {
 		p.printf(`<circle cx="%d" cy="62" r="4" fill="%s"/>`, x+4, m.colour)
