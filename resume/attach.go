@@ -84,7 +84,7 @@ func (a *Attachment) Abandon() {
 	defer c.mu.Unlock()
 	if c.prepared == a {
 		c.prepared = nil
-		c.owe(func(o *owed) { o.ack = c.told.Load() < c.in.Load() })
+		c.owe(func(o *owed) { o.ack = o.ack || c.told.Load() < c.in.Load() })
 	}
 }
 
@@ -146,7 +146,7 @@ func (c *Conn) attached(a *Attachment, wasCut bool, replayed int64) {
 	if wasCut && a.resumes {
 		gap = time.Since(c.cutAt)
 	}
-	c.cutBy = nil
+	c.cutBy, c.noWay = nil, nil
 	c.renewing = false
 	c.steerLocked()
 	c.beat.begin(c)
