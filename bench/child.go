@@ -126,29 +126,42 @@ func (o *order) stack() (*stack, error) {
 	if err != nil {
 		return nil, err
 	}
-	if o.Root != nil {
-		root, err := x509.ParseCertificate(o.Root)
+	c, err := contenderCalled(o.Contender)
+	if err != nil {
+		return nil, err
+	}
+	return c.callers(pair, o.Addr, o.Root, codec{copies: o.Copies})
+}
+
+// contenderCalled returns the contender of that name.
+func contenderCalled(name string) (contender, error) {
+	for _, c := range contenders(regexp.MustCompile("")) {
+		if c.String() == name {
+			return c, nil
+		}
+	}
+	return contender{}, fmt.Errorf("no contender is called %q", name)
+}
+
+// callers returns a stack without a server, whose clients call the one at addr,
+// which has the certificate root if c is secure.
+func (c contender) callers(pair security, addr string, root []byte, cod codec) (*stack, error) {
+	if c.secure {
+		cert, err := x509.ParseCertificate(root)
 		if err != nil {
 			return nil, err
 		}
 		roots := x509.NewCertPool()
-		roots.AddCert(root)
+		roots.AddCert(cert)
 		pair.client = &tls.Config{RootCAs: roots}
+	} else {
+		pair = security{}
 	}
-	for _, c := range contenders(regexp.MustCompile("")) {
-		if c.String() != o.Contender {
-			continue
-		}
-		if !c.secure {
-			pair = security{}
-		}
-		e, err := c.way.listen(pair) // nobody calls: clients come with a listener
-		if err != nil {
-			return nil, err
-		}
-		newClient := e.client
-		e.client = func(string) client { return newClient(o.Addr) }
-		return &stack{contender: c, codec: codec{copies: o.Copies}, endpoint: e}, nil
+	e, err := c.way.listen(pair) // nobody calls: clients come with a listener
+	if err != nil {
+		return nil, err
 	}
-	return nil, fmt.Errorf("no contender is called %q", o.Contender)
+	newClient := e.client
+	e.client = func(string) client { return newClient(addr) }
+	return &stack{contender: c, codec: cod, endpoint: e}, nil
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"net"
 	"os"
 	"strings"
 	"testing"
@@ -51,11 +52,17 @@ func TestServerEnd(t *testing.T) {
 
 // TestClientEndsFail gives orders that cannot be followed.
 func TestClientEndsFail(t *testing.T) {
+	lis, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	nobody := lis.Addr().String()
+	lis.Close()
 	for in, want := range map[string]string{
 		"":                        "EOF",
 		`{"Contender": "nobody"}`: "no contender",
-		`{"Contender": "direct TLS", "Root": "AAAA"}`:                          "x509",
-		`{"Contender": "direct TCP", "Addr": "127.0.0.1:1", "Connections": 1}`: "refused",
+		`{"Contender": "direct TLS", "Root": "AAAA"}`:                             "x509",
+		`{"Contender": "direct TCP", "Addr": "` + nobody + `", "Connections": 1}`: "refused",
 	} {
 		var out strings.Builder
 		if status := keepClientEnds(strings.NewReader(in), &out); status != 1 || !strings.Contains(out.String(), want) {

@@ -1,39 +1,13 @@
 package main
 
 import (
-	"bufio"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
 	"fmt"
-	"os"
-	"os/exec"
 )
 
 // dialers is how many idle connections are opened, or closed, at a time.
 const dialers = 16
-
-// startIdleServer starts a process that waits for its order. It is killed when
-// ctx ends.
-func startIdleServer(ctx context.Context) (*child, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, err
-	}
-	cmd := exec.CommandContext(ctx, self)
-	cmd.Env = append(os.Environ(), idleServing+"=1")
-	cmd.Stderr = os.Stderr
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		return nil, err
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	return &child{cmd, in, bufio.NewReader(out)}, cmd.Start()
-}
 
 // ask sends question and waits for the answer.
 func ask(c *child, question, answer any) error {
@@ -53,24 +27,7 @@ func (o *idleServer) clients(pair security, at place) (*stack, error) {
 	if err != nil {
 		return nil, err
 	}
-	if c.secure {
-		root, err := x509.ParseCertificate(at.Root)
-		if err != nil {
-			return nil, err
-		}
-		roots := x509.NewCertPool()
-		roots.AddCert(root)
-		pair.client = &tls.Config{RootCAs: roots}
-	} else {
-		pair = security{}
-	}
-	e, err := c.way.listen(pair) // nobody calls: clients come with a listener
-	if err != nil {
-		return nil, err
-	}
-	newClient := e.client
-	e.client = func(string) client { return newClient(at.Addr) }
-	return &stack{contender: c, codec: codec{copies: o.Copies}, endpoint: e}, nil
+	return c.callers(pair, at.Addr, at.Root, codec{copies: o.Copies})
 }
 
 // openIdle opens n connections that share nothing, makes a call on each, and

@@ -56,7 +56,7 @@ func (o idleServer) measureAll(ctx context.Context, list []contender, r *runner)
 func (o *idleServer) measure(ctx context.Context, c contender, pair security) (res idleResult, err error) {
 	ctx, cancel := withPatience(ctx, o.lasts+time.Duration(o.Connections)*10*time.Millisecond)
 	defer cancel()
-	p, err := startIdleServer(ctx)
+	p, err := startChild(ctx, idleServing)
 	if err != nil {
 		return res, err
 	}

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"regexp"
 	"runtime/debug"
 	"time"
 
@@ -81,16 +80,11 @@ func serveOrder(in io.Reader, out io.Writer) error {
 // contender returns the contender that the order names, the product with room
 // for all connections.
 func (o *idleServer) contender() (contender, error) {
-	for _, c := range contenders(regexp.MustCompile("")) {
-		if c.String() != o.Contender {
-			continue
-		}
-		if c.way.name == productName {
-			c.way.listen = o.listen
-		}
-		return c, nil
+	c, err := contenderCalled(o.Contender)
+	if c.way.name == productName {
+		c.way.listen = o.listen
 	}
-	return contender{}, fmt.Errorf("no contender is called %q", o.Contender)
+	return c, err
 }
 
 // listen is listenProduct for many tunnels that show life every o.Ping.

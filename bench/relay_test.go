@@ -59,14 +59,15 @@ func TestRelay(t *testing.T) {
 	}
 }
 
-// TestRelayCloses closes a relay with connections in all states.
+// TestRelayCloses closes a relay with connections in all states: just made,
+// taken by the server, and with bytes that have come.
 func TestRelayCloses(t *testing.T) {
-	lis, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer lis.Close()
-	for _, wait := range []time.Duration{0, 25 * time.Millisecond, 60 * time.Millisecond} {
+	for state := range 3 {
+		lis, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer lis.Close()
 		r, err := newRelay(lis.Addr().String(), 10*time.Millisecond)
 		if err != nil {
 			t.Fatal(err)
@@ -78,12 +79,21 @@ func TestRelayCloses(t *testing.T) {
 		if _, err := c.Write([]byte("hello")); err != nil {
 			t.Error(err)
 		}
-		time.Sleep(wait)
+		if state > 0 {
+			s, err := lis.Accept()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			if _, err := io.ReadFull(s, make([]byte, []int{0, 0, 5}[state])); err != nil {
+				t.Error(err)
+			}
+		}
 		if err := r.Close(); err != nil {
 			t.Error(err)
 		}
 		if _, err := c.Read(make([]byte, 1)); err == nil {
-			t.Errorf("after %v: the connection goes on", wait)
+			t.Errorf("state %d: the connection goes on", state)
 		}
 		c.Close()
 	}

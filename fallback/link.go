@@ -46,7 +46,9 @@ func (l *link) awaitEnd() {
 	err := l.session.Err()
 	l.target.drop(l, fmt.Errorf("the tunnel was lost: %w", err))
 	_ = l.session.Close()
-	l.letGo()
+	if l.stream != nil {
+		l.stream.Shutdown()
+	}
 	if !errors.Is(err, net.ErrClosed) {
 		l.target.dialer.logger().Info("fallback: tunnel lost", "target", l.target.name, "err", err)
 	}

@@ -6,14 +6,10 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"time"
 
 	"culvert/resume"
 	"culvert/wsconn"
 )
-
-// lastWords is how long a tunnel that was closed has to tell its server.
-const lastWords = 250 * time.Millisecond
 
 // stream is what a tunnel's session will run on.
 type stream struct {
@@ -38,7 +34,7 @@ func (d *Dialer) askResume(t *target, wd *wsconn.Dialer) *stream {
 			return d.redial(ctx, t, name, a)
 		})
 		s.first = s.conn.Prepare()
-		return d.carrierConfig(s.first), nil
+		return d.WebSocket.WithTexts(s.first.OnText), nil
 	}
 	return s
 }
@@ -53,34 +49,12 @@ func (s *stream) over(ws *wsconn.Conn) (net.Conn, error) {
 
 // resumeConfig returns the configuration of a stream.
 func (d *Dialer) resumeConfig() *resume.Config {
-	var cfg resume.Config
-	if d.Resume != nil {
-		cfg = *d.Resume
-	}
-	if cfg.FirstByteTimeout == 0 {
-		cfg.FirstByteTimeout = d.FirstByteTimeout
-	}
+	cfg := d.Resume.WithHeartbeat(0, 0)
 	if d.WebSocket != nil {
-		if cfg.PingInterval == 0 {
-			cfg.PingInterval = d.WebSocket.PingInterval
-		}
-		if cfg.SilenceTimeout == 0 {
-			cfg.SilenceTimeout = d.WebSocket.SilenceTimeout
-		}
+		cfg = d.Resume.WithHeartbeat(d.WebSocket.PingInterval, d.WebSocket.SilenceTimeout)
 	}
-	return &cfg
-}
-
-// carrierConfig returns the configuration of a WebSocket that carries a stream
-// with a heartbeat of its own.
-func (d *Dialer) carrierConfig(a *resume.Attachment) *wsconn.Config {
-	var cfg wsconn.Config
-	if d.WebSocket != nil {
-		cfg = *d.WebSocket
-	}
-	cfg.OnText = a.OnText
-	cfg.PingInterval = -1
-	return &cfg
+	cfg.FirstByteTimeout = orDefault(cfg.FirstByteTimeout, d.FirstByteTimeout)
+	return cfg
 }
 
 // redial dials the next WebSocket of the session name, by whatever way the
@@ -93,7 +67,7 @@ func (d *Dialer) redial(ctx context.Context, t *target, name string, a *resume.A
 	wd := d.webSocketDialer()
 	wd.Header = header
 	wd.Prepare = func(h http.Header) { a.Ask(h, name) }
-	wd.Configure = func(http.Header) (*wsconn.Config, error) { return d.carrierConfig(a), nil }
+	wd.Configure = func(http.Header) (*wsconn.Config, error) { return d.WebSocket.WithTexts(a.OnText), nil }
 	ws, err := wd.Dial(ctx, d.url(t.name))
 	d.Trace.upgraded(t.name, err)
 	if err != nil {
@@ -113,19 +87,4 @@ func (d *Dialer) redial(ctx context.Context, t *target, name string, a *resume.A
 	}
 	d.logger().Debug("fallback: tunnel resumed", "target", t.name, "attempt", a.Attempt())
 	return ws, received, nil
-}
-
-// letGo ends what was below the session, which was closed: the server is told
-// that, if it can be.
-func (l *link) letGo() {
-	if l.stream == nil {
-		return
-	}
-	timer := time.NewTimer(lastWords)
-	defer timer.Stop()
-	select {
-	case <-l.stream.Done():
-	case <-timer.C:
-	}
-	l.stream.Abort()
 }

@@ -5,41 +5,24 @@ import (
 	"errors"
 	"net"
 	"net/http"
-	"reflect"
-	"time"
 
 	"culvert/resume"
-	"culvert/wsconn"
 )
-
-// lastWords is how long a session that was closed has to tell its client.
-const lastWords = 250 * time.Millisecond
 
 // newSessions returns the streams that clients may resume.
 func (c *Config) newSessions() *resume.Sessions {
-	var cfg resume.Config
-	if c.Resume != nil {
-		cfg = *c.Resume
-	}
+	cfg := c.Resume
 	if c.WebSocket != nil { // the heartbeat is not of the WebSocket then
-		if cfg.PingInterval == 0 {
-			cfg.PingInterval = c.WebSocket.PingInterval
-		}
-		if cfg.SilenceTimeout == 0 {
-			cfg.SilenceTimeout = c.WebSocket.SilenceTimeout
-		}
+		cfg = cfg.WithHeartbeat(c.WebSocket.PingInterval, c.WebSocket.SilenceTimeout)
 	}
-	same := c.SamePrincipal
-	if same == nil {
-		same = reflect.DeepEqual
-	}
-	return &resume.Sessions{
-		Config: &cfg, Max: c.MaxResumable, MaxReplay: c.MaxReplay,
-		Same: func(opened, resumes any) bool {
+	s := &resume.Sessions{Config: cfg, Max: c.MaxResumable, MaxReplay: c.MaxReplay}
+	if same := c.SamePrincipal; same != nil {
+		s.Same = func(opened, resumes any) bool {
 			a, b := opened.(owner), resumes.(owner)
 			return same(a.principal, b.principal) && bytes.Equal(a.certificate, b.certificate)
-		},
+		}
 	}
+	return s
 }
 
 // owner is whose a session is.
@@ -54,18 +37,6 @@ func ownerOf(r *http.Request, principal any) owner {
 		o.certificate = r.TLS.PeerCertificates[0].Raw
 	}
 	return o
-}
-
-// carrierConfig returns the configuration of a WebSocket that carries a stream
-// with a heartbeat of its own.
-func (l *Listener) carrierConfig(a *resume.Attachment) *wsconn.Config {
-	var cfg wsconn.Config
-	if l.cfg.WebSocket != nil {
-		cfg = *l.cfg.WebSocket
-	}
-	cfg.OnText = a.OnText
-	cfg.PingInterval = -1
-	return &cfg
 }
 
 // upgrade makes w a tunnel's connection: one that outlives its WebSocket if the
@@ -83,7 +54,7 @@ func (l *Listener) upgrade(w http.ResponseWriter, r *http.Request, asks bool, o 
 		return u.Upgrade(w, r)
 	}
 	a := c.Prepare()
-	u.Config = l.carrierConfig(a)
+	u.Config = l.cfg.WebSocket.WithTexts(a.OnText)
 	ws, err := u.Upgrade(w, r)
 	if err == nil {
 		err = a.Attach(ws, 0)
@@ -104,7 +75,7 @@ func (l *Listener) resume(w http.ResponseWriter, r *http.Request, q resume.Reque
 	}
 	u := l.upgrader
 	u.Header = l.sessions.Resumed(a)
-	u.Config = l.carrierConfig(a)
+	u.Config = l.cfg.WebSocket.WithTexts(a.OnText)
 	ws, err := u.Upgrade(w, r)
 	if err == nil {
 		err = a.Attach(ws, q.Offset)
@@ -125,21 +96,6 @@ func (l *Listener) refuseResume(w http.ResponseWriter, r *http.Request, err erro
 	errors.As(err, &refused)
 	l.sessions.Refuse(w.Header())
 	answer(w, &RefusedError{StatusCode: refused.StatusCode, Reason: refused.Reason})
-}
-
-// letGo ends what was below a session: the client is told that, if it can be.
-func letGo(c net.Conn) {
-	rc, ok := c.(*resume.Conn)
-	if !ok {
-		return
-	}
-	timer := time.NewTimer(lastWords)
-	defer timer.Stop()
-	select {
-	case <-rc.Done():
-	case <-timer.C:
-	}
-	rc.Abort()
 }
 
 // Renew asks the clients of all tunnels that can be resumed for a new WebSocket

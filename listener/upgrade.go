@@ -88,7 +88,9 @@ func (l *Listener) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		t.serve(c)
-		letGo(c)
+		if rc, ok := c.(*resume.Conn); ok {
+			rc.Shutdown()
+		}
 	}()
 }
 

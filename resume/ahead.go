@@ -25,16 +25,21 @@ var errYield = errors.New("resume: somebody reads")
 
 // beginAhead starts to read ahead if nobody reads; mu is held.
 func (c *Conn) beginAhead() {
-	if c.waiting > 0 && !c.isClosed && len(c.ahead) < c.cfg.Buffer && c.rtoken.Try() {
+	if c.wantsAhead() && !c.isClosed && c.rtoken.Try() {
 		c.own(c.readAhead)
 	}
+}
+
+// wantsAhead reports whether a Write waits and there is room; mu is held.
+func (c *Conn) wantsAhead() bool {
+	return c.state.Load()&isWaiting != 0 && len(c.ahead) < c.cfg.Buffer
 }
 
 // readAhead reads until nobody waits in Write, or somebody does in Read.
 func (c *Conn) readAhead() {
 	c.mu.Lock()
 	c.setMode(readsAhead)
-	for c.waiting > 0 && len(c.ahead) < c.cfg.Buffer && !c.wanted {
+	for c.wantsAhead() && !c.wanted {
 		c.mu.Unlock()
 		b, err := c.read(make([]byte, 4<<10))
 		c.mu.Lock()

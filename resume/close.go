@@ -68,6 +68,21 @@ func (c *Conn) Abort() {
 	c.owned.Wait()
 }
 
+// shutdownTimeout is how long Shutdown gives the peer to learn of the end.
+const shutdownTimeout = 250 * time.Millisecond
+
+// Shutdown is Close, and after 250 ms Abort: the peer is told if it can be.
+func (c *Conn) Shutdown() {
+	_ = c.Close()
+	timer := time.NewTimer(shutdownTimeout)
+	defer timer.Stop()
+	select {
+	case <-c.done:
+	case <-timer.C:
+	}
+	c.Abort()
+}
+
 // finish ends all that goes on: nothing is left to be done but to send the
 // texts that are owed. mu is held.
 func (c *Conn) finish() {

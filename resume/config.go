@@ -94,6 +94,18 @@ func (c *Config) withDefaults() Config {
 	return r
 }
 
+// WithHeartbeat returns a copy of c, which may be nil, in which pings and
+// silence take the place of a PingInterval and a SilenceTimeout that are zero.
+func (c *Config) WithHeartbeat(pings, silence time.Duration) *Config {
+	var r Config
+	if c != nil {
+		r = *c
+	}
+	setDefault(&r.PingInterval, pings)
+	setDefault(&r.SilenceTimeout, silence)
+	return &r
+}
+
 func setDefault[T int | time.Duration](field *T, value T) {
 	if *field == 0 {
 		*field = value

@@ -50,10 +50,9 @@ type Conn struct {
 	writes   uint64 // how many have done so
 	freed    uint64 // number of a Write that has to leave it to others
 
-	mode    readerMode // who has rtoken
-	wanted  bool       // somebody wants it from who reads ahead
-	ahead   []byte     // what was read before it was asked for
-	waiting int        // Writes that wait for room
+	mode   readerMode // who has rtoken
+	wanted bool       // somebody wants it from who reads ahead
+	ahead  []byte     // what was read before it was asked for
 
 	prepared *Attachment
 	attempts uint64
@@ -87,7 +86,7 @@ const (
 	isWriteLimited             // there is a write deadline
 	isStopping                 // Read has to look whether it may go on
 	isAhead                    // there is something in ahead
-	isWaiting                  // a Write waits for acknowledgements
+	isWaiting                  // the Write that has wtoken waits for acknowledgements
 )
 
 // New returns a Conn without a carrier: the first has to come by Prepare and

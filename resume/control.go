@@ -151,7 +151,7 @@ func (c *Conn) onEnd(n uint64) error {
 	}
 	c.peerEnd, c.peerSent = true, n
 	c.steerLocked()
-	c.owe(func(o *owed) { o.ack = n == c.in.Load() })
+	c.owe(func(o *owed) { o.ack = o.ack || n == c.in.Load() })
 	c.out.discard() // nobody will read it
 	notify(c.room)
 	if c.isClosed {

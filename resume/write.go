@@ -107,15 +107,13 @@ func (c *Conn) askSoon() {
 
 // awaitRoom waits until a block may be had; mu is held.
 func (c *Conn) awaitRoom() error {
-	c.waiting++
 	c.setState(isWaiting, true)
 	c.beginAhead()
 	c.askSoon()
 	c.mu.Unlock()
 	defer func() {
 		c.mu.Lock()
-		c.waiting--
-		c.setState(isWaiting, c.waiting > 0)
+		c.setState(isWaiting, false)
 	}()
 	select {
 	case <-c.room:

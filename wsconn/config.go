@@ -67,6 +67,17 @@ func (c *Config) withDefaults() Config {
 	return r
 }
 
+// WithTexts returns a copy of c, which may be nil, for a connection whose texts
+// go to onText and that leaves the heartbeat to them.
+func (c *Config) WithTexts(onText func(text []byte)) *Config {
+	var r Config
+	if c != nil {
+		r = *c
+	}
+	r.OnText, r.PingInterval = onText, -1
+	return &r
+}
+
 func setDefault[T int | time.Duration](field *T, value T) {
 	if *field == 0 {
 		*field = value
