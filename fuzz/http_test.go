@@ -51,6 +51,7 @@ func FuzzUpgrade(f *testing.F) {
 	f.Add([]byte(head + "Origin: https://evil.example\r\n\r\n"))
 	f.Add([]byte(strings.Replace(head, "13", "8", 1) + "\r\n"))
 	f.Add([]byte(strings.Replace(head, "HTTP/1.1", "HTTP/1.0", 1) + "\r\n"))
+	f.Add([]byte(strings.Replace(head, "HTTP/1.1", "HTTP/1.7", 1) + "\r\n"))
 	f.Add([]byte("POST /culvert HTTP/1.1\r\nHost: example.com\r\nContent-Type: application/grpc\r\n\r\n"))
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		r, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(raw)))

@@ -82,7 +82,7 @@ func (u *Upgrader) Upgrade(w http.ResponseWriter, r *http.Request) (*Conn, error
 func (u *Upgrader) Check(r *http.Request) (subprotocol string, refusal *UpgradeError) {
 	key, err := base64.StdEncoding.DecodeString(strings.TrimSpace(r.Header.Get("Sec-WebSocket-Key")))
 	switch {
-	case !r.ProtoAtLeast(1, 1) || r.ProtoMajor != 1:
+	case r.ProtoMajor != 1 || r.ProtoMinor != 1:
 		return "", &UpgradeError{http.StatusHTTPVersionNotSupported, "a WebSocket upgrade needs HTTP/1.1, this is " + r.Proto}
 	case !hasToken(r.Header, "Connection", "upgrade") || !hasToken(r.Header, "Upgrade", "websocket"):
 		return "", &UpgradeError{http.StatusUpgradeRequired, "this path is a WebSocket; did a hop in front drop Connection or Upgrade?"}
