@@ -10,10 +10,12 @@ import (
 
 // Defaults of Config.
 const (
-	defaultMaxStreams    = 256
-	defaultAcceptBacklog = 256
-	defaultStreamWindow  = 4 << 20
-	defaultCloseTimeout  = 10 * time.Second
+	defaultMaxStreams      = 256
+	defaultAcceptBacklog   = 256
+	defaultStreamWindow    = 4 << 20
+	defaultMaxStreamWindow = 32 << 20
+	defaultSessionWindow   = 64 << 20
+	defaultCloseTimeout    = 10 * time.Second
 )
 
 // Config holds what a Session can be told. A nil *Config and the zero value
@@ -29,10 +31,18 @@ type Config struct {
 	AcceptBacklog int
 
 	// StreamWindow is how many bytes of one stream are received before they
-	// are read. It bounds the throughput of a stream to one window for each
-	// round trip, and the memory that a reader who stopped reading costs.
-	// 0 means 4 MiB; the least is 256 KiB.
-	StreamWindow int
+	// are read, to begin with. The window bounds the throughput of a stream
+	// to as much for each round trip, so it doubles, up to MaxStreamWindow,
+	// whenever that much was read and the reader keeps up. 0 means 4 MiB and
+	// 32 MiB; the least is 256 KiB.
+	StreamWindow    int
+	MaxStreamWindow int
+
+	// SessionWindow bounds the windows of all streams together, beyond the
+	// 256 KiB that yamux gives each: with MaxStreams it bounds the memory
+	// that streams cost which are not read. No stream is given more than half
+	// of what is left. 0 means 64 MiB; a negative one means none.
+	SessionWindow int
 
 	// CloseTimeout is how long a closed stream waits for the peer to close
 	// it too before it is reset. 0 means 10 s.
@@ -59,6 +69,8 @@ func (c *Config) withDefaults() (Config, error) {
 	setDefault(&r.MaxStreams, defaultMaxStreams)
 	setDefault(&r.AcceptBacklog, defaultAcceptBacklog)
 	setDefault(&r.StreamWindow, defaultStreamWindow)
+	setDefault(&r.MaxStreamWindow, max(defaultMaxStreamWindow, r.StreamWindow))
+	setDefault(&r.SessionWindow, defaultSessionWindow)
 	setDefault(&r.CloseTimeout, defaultCloseTimeout)
 	if r.Logger == nil {
 		r.Logger = slog.New(slog.DiscardHandler)
@@ -66,8 +78,9 @@ func (c *Config) withDefaults() (Config, error) {
 	if r.MaxStreams < 0 || r.AcceptBacklog < 0 || r.CloseTimeout < 0 {
 		return r, errors.New("mux: a limit in Config is negative")
 	}
-	if r.StreamWindow < initialWindow || r.StreamWindow > math.MaxInt32 {
-		return r, fmt.Errorf("mux: Config.StreamWindow is %d, want 256 KiB to 2 GiB", r.StreamWindow)
+	if r.StreamWindow < initialWindow || r.MaxStreamWindow < r.StreamWindow || r.MaxStreamWindow > math.MaxInt32 {
+		return r, fmt.Errorf("mux: Config.StreamWindow is %d and MaxStreamWindow %d, want 256 KiB to 2 GiB, in that order",
+			r.StreamWindow, r.MaxStreamWindow)
 	}
 	return r, nil
 }

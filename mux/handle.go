@@ -109,9 +109,7 @@ func (s *Session) remove(st *stream) {
 	}
 	delete(s.streams, st.id)
 	st.state.Or(isRemoved)
-	if st.inbound {
-		s.inbound--
-	}
+	s.settle(st)
 }
 
 // release uncounts a stream that this side has closed, or never opened.
@@ -126,6 +124,20 @@ func (s *Session) release(st *stream) {
 		close(s.idle)
 		s.idle = nil
 	}
+	s.settle(st)
+}
+
+// settle gives back what a stream took that is removed and released. One that
+// the peer has reset holds what was not read of it until this side closes it.
+// s.mu is held.
+func (s *Session) settle(st *stream) {
+	if st.counted || st.state.Load()&isRemoved == 0 {
+		return
+	}
+	if st.inbound {
+		s.inbound--
+	}
+	s.lent -= int(st.window.Load()) - initialWindow
 }
 
 func (s *Session) onPing(h header) error {

@@ -46,6 +46,7 @@ type Session struct {
 	nextID   uint32             // of the next stream that this side opens
 	waiting  []*stream          // that the peer opened and Accept has not returned
 	inbound  int                // streams that the peer opened
+	lent     int                // of SessionWindow
 	open     int                // streams that this side has not closed
 	idle     chan struct{}      // closed when open falls to 0; nil if nobody waits
 	local    bool               // this side takes and opens no more streams

@@ -46,7 +46,9 @@ type stream struct {
 	sendWindow atomic.Uint32 // how much more may be sent
 	recvLimit  atomic.Uint32 // how much the peer may send in all, modulo 2^32
 	received   uint32        // how much of that has come; belongs to the session's reader
+	window     atomic.Uint32 // how much the peer may be ahead of the reader; changes with session.mu
 	used       atomic.Uint32 // how much was read that the peer may send again, and has not been told
+	turned     uint32        // how much was read since window changed; guarded by session.mu
 
 	readable, writable chan struct{} // hold a token after a change that a waiter may want
 	rdeadline          *deadline.Deadline
@@ -69,6 +71,7 @@ func newStream(s *Session, id uint32, inbound bool) *stream {
 	}
 	st.sendWindow.Store(initialWindow)
 	st.recvLimit.Store(initialWindow)
+	st.window.Store(initialWindow)
 	st.rdeadline = deadline.New(&st.state, isReadLimited, func() { s.interrupt(st) })
 	st.wdeadline = deadline.New(&st.state, isWriteLimited, func() {})
 	return st
@@ -194,26 +197,6 @@ func (st *stream) wait(p []byte, get func() []byte) (n int) {
 		n = st.session.lead(st, p, get)
 	}
 	return n
-}
-
-// consumed gives the peer new window once half of it is used up.
-func (st *stream) consumed(n int) {
-	if st.used.Add(uint32(n)) < uint32(st.session.cfg.StreamWindow)/2 {
-		return
-	}
-	delta := st.used.Swap(0)
-	if delta > 0 && st.state.Load()&(isFinished|isReset|isEnded) == 0 {
-		st.recvLimit.Add(delta)
-		st.session.queue(header{typeWindow, 0, st.id, delta})
-	}
-}
-
-// grant returns how much window the peer is given to begin with, beyond what
-// every stream has.
-func (st *stream) grant() uint32 {
-	delta := uint32(st.session.cfg.StreamWindow) - initialWindow
-	st.recvLimit.Add(delta)
-	return delta
 }
 
 // Close implements net.Conn: blocked calls return net.ErrClosed, and the peer

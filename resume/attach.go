@@ -117,6 +117,7 @@ func (a *Attachment) Attach(carrier Carrier, received uint64) error {
 	a.behind.Store(true)
 	c.told.Store(max(c.told.Load(), a.fix()))
 	replayed := c.out.resume(received)
+	c.grow.begin()
 	before := c.cur.Swap(a)
 	a.resumes = c.last.Swap(a) != nil
 	if before != nil {

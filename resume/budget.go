@@ -22,6 +22,10 @@ func (b *Budget) Exhausted() bool { return b != nil && b.used.Load() >= b.max }
 // has reports whether n bytes are left.
 func (b *Budget) has(n int) bool { return b == nil || b.used.Load()+int64(n) <= b.max }
 
+// isTight reports whether more than half is used: nobody gets more than to begin
+// with then.
+func (b *Budget) isTight() bool { return b != nil && b.used.Load() > b.max/2 }
+
 // take takes n bytes if they are left, or in any case if force is set.
 func (b *Budget) take(n int, force bool) bool {
 	if b == nil {

@@ -8,6 +8,7 @@ import (
 // Defaults of Config.
 const (
 	defaultBuffer           = 4 << 20
+	defaultMaxBuffer        = 32 << 20
 	defaultAckDelay         = 50 * time.Millisecond
 	defaultWindow           = 2 * time.Minute
 	defaultPingInterval     = 20 * time.Second
@@ -22,9 +23,12 @@ type Config struct {
 	// Buffer bounds what is kept of the bytes that were written and that
 	// the peer has not acknowledged. A Write waits when it is full. The
 	// memory comes in pooled blocks of 16 and 128 KiB; a Conn on which
-	// everything is acknowledged has none. 0 means 4 MiB, the window of a
-	// stream of mux, so that it is not the narrower of the two.
-	Buffer int
+	// everything is acknowledged has none. On a way so long that no more than
+	// Buffer is under way all the time, the bound doubles, up to MaxBuffer.
+	// 0 means 4 MiB and 32 MiB, the windows of a stream of mux, so that these
+	// are not the narrower ones.
+	Buffer    int
+	MaxBuffer int
 
 	// AckDelay is how long received bytes may wait to be acknowledged when
 	// there are too few of them, less than an eighth of Buffer. 0 means
@@ -83,6 +87,7 @@ func (c *Config) withDefaults() Config {
 		r = *c
 	}
 	setDefault(&r.Buffer, defaultBuffer)
+	setDefault(&r.MaxBuffer, max(defaultMaxBuffer, r.Buffer))
 	setDefault(&r.AckDelay, defaultAckDelay)
 	setDefault(&r.Window, defaultWindow)
 	setDefault(&r.PingInterval, defaultPingInterval)

@@ -45,6 +45,7 @@ type Conn struct {
 
 	mu       sync.Mutex
 	out      replay
+	grow     grower
 	flushing bool
 	inline   uint64 // number of the Write that sends by itself, 0 if none does
 	writes   uint64 // how many have done so
@@ -103,7 +104,8 @@ func New(cfg *Config, dial Dial) *Conn {
 	}
 	c.rdeadline = deadline.New(&c.state, isReadLimited, c.steer)
 	c.wdeadline = deadline.New(&c.state, isWriteLimited, c.freeWriter)
-	c.out.limit, c.out.budget = c.cfg.Buffer, c.cfg.Budget
+	c.out.limit, c.out.base, c.out.budget = c.cfg.Buffer, c.cfg.Buffer, c.cfg.Budget
+	c.grow.max = c.cfg.MaxBuffer
 	c.out.use(0)
 	return c
 }

@@ -138,6 +138,7 @@ func (c *Conn) onAck(n uint64) error {
 		return &ProtocolError{"an acknowledgement of what was not sent"}
 	}
 	c.out.ack(n)
+	c.grow.onAck(&c.out)
 	notify(c.room)
 	if c.isOver() {
 		c.finish()

@@ -60,6 +60,7 @@ func (p *piece) end() uint64 { return p.at + uint64(p.n) }
 // it, except for the bytes of a piece, which belong to whoever sends it.
 type replay struct {
 	limit  int
+	base   int // what limit was to begin with
 	budget *Budget
 
 	start, next, end uint64
@@ -68,7 +69,7 @@ type replay struct {
 	pieces       []piece     // oldest first
 	small, large *block      // those that are being filled; nil if none is
 	used         int         // size of all blocks
-	roomy        atomic.Bool // there is room for any Write, as far as limit goes
+	roomy        atomic.Bool // there is room for any Write, as far as base goes
 }
 
 // reserve finds room for n bytes or the first of them, and pins the block. size
@@ -127,6 +128,9 @@ func (r *replay) allows(size int) bool {
 	if r.used == 0 && size == smallBlock {
 		return true
 	}
+	if r.used+size > r.base && r.budget.isTight() {
+		return false
+	}
 	return r.used+size <= r.limit && r.budget.has(size)
 }
 
@@ -147,7 +151,7 @@ func (r *replay) refill(fill **block, size int) bool {
 // use counts size bytes more, or fewer.
 func (r *replay) use(size int) {
 	r.used += size
-	r.roomy.Store(r.used+2*largeBlock <= r.limit)
+	r.roomy.Store(r.used+2*largeBlock <= r.base)
 }
 
 // put copies head and body, of which size bytes were reserved, to the block.

@@ -156,6 +156,7 @@ func (c *Conn) flush() {
 			return
 		}
 		p := c.out.pending()
+		c.grow.onSend(&c.out)
 		c.mu.Unlock()
 		mask, err := a.send(p)
 		c.mu.Lock()
