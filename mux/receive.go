@@ -110,14 +110,22 @@ func (s *Session) readIfIdle() {
 func (s *Session) lead(st *stream, p []byte, get func() []byte) (n int) {
 	defer s.passToken()
 	for n == 0 && s.beginLead(st) {
+		if p == nil && s.current == st && s.left >= smallRead {
+			p = get()
+		}
 		raw := p
+		var large *[]byte
 		switch {
-		case len(p) < minDirect:
-			raw = s.small[:]
-		case s.bulk && s.left > 0: // no further than the frame
+		case len(p) >= minDirect && s.bulk && s.left > 0: // no further than the frame
 			raw = p[:min(len(p), int(s.left))]
-		case s.bulk && s.partialLen == 0:
+		case len(p) >= minDirect && s.bulk && s.partialLen == 0:
 			raw = s.small[:s.carrier.frontSize]
+		case len(p) >= minDirect:
+		case s.left >= smallRead: // for another stream
+			large = largeReads.Get().(*[]byte)
+			raw = *large
+		default:
+			raw = s.small[:]
 		}
 		got, err := s.carrier.read(raw)
 		mine, _, ferr := s.feed(got, st)
@@ -128,6 +136,9 @@ func (s *Session) lead(st *stream, p []byte, get func() []byte) (n int) {
 			if n = copy(p, mine); n < len(mine) {
 				st.push(mine[n:])
 			}
+		}
+		if large != nil {
+			largeReads.Put(large)
 		}
 		if s.endOn(ferr) || s.endOn(s.resume(err)) {
 			return n

@@ -39,7 +39,9 @@ func New(c net.Conn) *Reader {
 	r := &Reader{conn: c}
 	r.readier, _ = c.(readier)
 	r.get = func() []byte {
-		r.buf = r.pool.Get(r.size)
+		if r.buf == nil {
+			r.buf = r.pool.Get(r.size)
+		}
 		return *r.buf
 	}
 	return r
