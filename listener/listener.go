@@ -122,13 +122,16 @@ type mounted struct{}
 func (mounted) Network() string { return "culvert" }
 func (mounted) String() string  { return "mounted" }
 
-// deliver hands c to Accept, or closes it if nobody will accept any more.
-func (l *Listener) deliver(c *conn) {
+// deliver hands c to Accept, or closes it if nobody will accept it any more, or
+// its tunnel is gone.
+func (l *Listener) deliver(c *conn, gone <-chan struct{}) {
 	select {
 	case l.conns <- c:
+		return
 	case <-l.closed:
-		_ = c.Close()
+	case <-gone:
 	}
+	_ = c.Close()
 }
 
 // Close stops the accepting of connections, tunnels and streams. Connections

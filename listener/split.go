@@ -73,7 +73,7 @@ func (l *Listener) split(c net.Conn) {
 		l.webConns.put(inner)
 		return
 	}
-	l.deliver(&conn{Conn: inner, Reader: ready.New(inner), auth: authInfo(tlsState(inner)), addr: inner.RemoteAddr()})
+	l.deliver(&conn{Conn: inner, Reader: ready.New(inner), auth: authInfo(tlsState(inner)), addr: inner.RemoteAddr()}, nil)
 }
 
 // tellApart does TLS, if configured, and says what the client speaks.

@@ -80,18 +80,11 @@ func (l *Listener) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	t := &tunnel{listener: l, info: info, auth: authInfo(r.TLS), addr: uniqueAddr(c.RemoteAddr())}
 	l.infos.Store(t.addr, info)
-	go func() {
-		defer l.release()
-		defer l.infos.Delete(t.addr)
-		if subprotocol == ProtocolRawV1 {
-			t.serveRaw(c)
-			return
-		}
-		t.serve(c)
-		if rc, ok := c.(*resume.Conn); ok {
-			rc.Shutdown()
-		}
-	}()
+	if subprotocol == ProtocolRawV1 {
+		go t.serveRaw(c)
+		return
+	}
+	t.serve(c)
 }
 
 // reserve counts a tunnel, and the goroutine that will serve it, unless there
@@ -175,7 +168,7 @@ type tunnel struct {
 	addr     net.Addr // the client's, and the key of info
 }
 
-// serve makes c a session and delivers its streams until it ends.
+// serve makes c a session, whose streams are delivered until it ends.
 func (t *tunnel) serve(c net.Conn) {
 	l := t.listener
 	var cfg mux.Config
@@ -183,33 +176,46 @@ func (t *tunnel) serve(c net.Conn) {
 		cfg = *l.cfg.Mux
 	}
 	cfg.FirstStream = t.info.Header.Get(headerFirstStream) == "1"
+	cfg.Handle = func(s *mux.Session, st net.Conn) {
+		l.deliver(&conn{Conn: st, Reader: ready.New(st), auth: t.auth, addr: t.addr}, s.Done())
+	}
+	started := make(chan struct{})
+	cfg.Ended = func(s *mux.Session) {
+		<-started
+		_ = s.Close()
+		l.untrack(s)
+		l.cfg.Logger.Debug("listener: tunnel ended", "remote", t.addr, "err", s.Err())
+		t.end(c)
+	}
 	s, err := mux.Server(c, &cfg)
 	if err != nil {
 		l.cfg.Logger.Error("listener: no session", "err", err)
 		_ = c.Close()
+		t.end(c)
 		return
 	}
-	l.track(s)
-	defer l.untrack(s)
 	l.cfg.Logger.Debug("listener: tunnel opened", "remote", t.addr)
-	for {
-		st, err := s.Accept()
-		if err != nil {
-			break
-		}
-		l.deliver(&conn{Conn: st, Reader: ready.New(st), auth: t.auth, addr: t.addr})
-	}
-	_ = s.Close()
-	l.cfg.Logger.Debug("listener: tunnel ended", "remote", t.addr, "err", s.Err())
+	l.track(s)
+	close(started)
 }
 
 // serveRaw delivers c as one connection and waits for its end.
 func (t *tunnel) serveRaw(c net.Conn) {
 	raw := &rawConn{Conn: c, done: make(chan struct{})}
 	t.listener.track(raw)
+	defer t.end(c)
 	defer t.listener.untrack(raw)
-	t.listener.deliver(&conn{Conn: raw, Reader: ready.New(raw), auth: t.auth, addr: t.addr})
+	t.listener.deliver(&conn{Conn: raw, Reader: ready.New(raw), auth: t.auth, addr: t.addr}, nil)
 	<-raw.done
+}
+
+// end forgets the tunnel, which c carried.
+func (t *tunnel) end(c net.Conn) {
+	if rc, ok := c.(*resume.Conn); ok {
+		rc.Shutdown()
+	}
+	t.listener.infos.Delete(t.addr)
+	t.listener.release()
 }
 
 // rawConn is a WebSocket that is one connection.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"net"
 	"time"
 )
 
@@ -55,6 +56,15 @@ type Config struct {
 	// client's first Open returns it, unless the server has closed it by
 	// then. Shutdown of either side resets it if the client has not opened it.
 	FirstStream bool
+
+	// Handle, if not nil, gets the streams that the peer opens, one after the
+	// other, in the place of Accept: a session that waits for streams takes
+	// no goroutine then. Close waits for it to return.
+	Handle func(*Session, net.Conn)
+
+	// Ended, if not nil, is called once, in a goroutine of its own, when the
+	// session has ended.
+	Ended func(*Session)
 
 	// Logger receives what the peer did wrong. Nil means silence.
 	Logger *slog.Logger

@@ -97,7 +97,28 @@ func (s *Session) admit(st *stream) {
 	s.open++
 	s.queue(header{typeWindow, flagACK, st.id, st.grant()})
 	s.waiting = append(s.waiting, st)
-	notify(s.acceptable)
+	switch {
+	case s.cfg.Handle == nil:
+		notify(s.acceptable)
+	case !s.handling && s.own():
+		s.handling = true
+		go s.handle()
+	}
+}
+
+// handle gives the streams that wait to Config.Handle.
+func (s *Session) handle() {
+	defer s.owned.Done()
+	for {
+		s.mu.Lock()
+		st := s.takeWaiting()
+		s.handling = st != nil
+		s.mu.Unlock()
+		if st == nil {
+			return
+		}
+		s.cfg.Handle(s, st)
+	}
 }
 
 // remove forgets a stream that both sides have closed.

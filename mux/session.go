@@ -45,6 +45,7 @@ type Session struct {
 	streams  map[uint32]*stream // that either side has not closed
 	nextID   uint32             // of the next stream that this side opens
 	waiting  []*stream          // that the peer opened and Accept has not returned
+	handling bool               // handle is running
 	inbound  int                // streams that the peer opened
 	lent     int                // of SessionWindow
 	open     int                // streams that this side has not closed
@@ -125,7 +126,8 @@ func (s *Session) Open(ctx context.Context) (net.Conn, error) {
 
 // Accept returns the next stream that the peer opened. It returns
 // net.ErrClosed after Close or Shutdown of this side, and otherwise why the
-// session ended, io.EOF if the peer ended it in order.
+// session ended, io.EOF if the peer ended it in order. It is not for a session
+// that has Config.Handle.
 func (s *Session) Accept() (net.Conn, error) {
 	for {
 		select {
@@ -143,13 +145,21 @@ func (s *Session) Accept() (net.Conn, error) {
 func (s *Session) nextWaiting() *stream {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	st := s.takeWaiting()
+	if len(s.waiting) > 0 {
+		notify(s.acceptable) // for other calls
+	}
+	return st
+}
+
+// takeWaiting takes the stream that has waited longest, nil if there is none;
+// s.mu is held.
+func (s *Session) takeWaiting() *stream {
 	if len(s.waiting) == 0 {
 		return nil
 	}
 	st := s.waiting[0]
-	if s.waiting = s.waiting[1:]; len(s.waiting) > 0 {
-		notify(s.acceptable) // for other calls
-	} else {
+	if s.waiting = s.waiting[1:]; len(s.waiting) == 0 {
 		s.waiting = nil
 	}
 	return st
@@ -277,6 +287,9 @@ func (s *Session) fail(err error) {
 	close(s.done)
 	s.mu.Unlock()
 	_ = s.carrier.Close()
+	if s.cfg.Ended != nil {
+		go s.cfg.Ended(s)
+	}
 	var violation protocolError
 	if errors.As(err, &violation) {
 		s.cfg.Logger.Warn("mux: session ended", "remote", s.RemoteAddr(), "err", err)
