@@ -31,7 +31,7 @@ type Session struct {
 	carrier *carrier
 	cfg     Config
 
-	acceptable chan struct{} // holds a token while streams are waiting
+	acceptable chan struct{} // holds a token while streams are waiting; nil if nobody calls Accept
 	done       chan struct{} // closed when the session has ended
 
 	wtoken token.Token // the right to write a frame
@@ -78,13 +78,14 @@ func newSession(c net.Conn, cfg *Config, firstID uint32) (*Session, error) {
 		return nil, err
 	}
 	s := &Session{
-		carrier:    newCarrier(c),
-		cfg:        full,
-		acceptable: make(chan struct{}, 1),
-		done:       make(chan struct{}),
-		streams:    map[uint32]*stream{},
-		nextID:     firstID,
-		pings:      map[uint32]chan struct{}{},
+		carrier: newCarrier(c),
+		cfg:     full,
+		done:    make(chan struct{}),
+		streams: map[uint32]*stream{},
+		nextID:  firstID,
+	}
+	if full.Handle == nil {
+		s.acceptable = make(chan struct{}, 1)
 	}
 	if full.FirstStream {
 		s.addFirst(firstID == 2)
@@ -172,6 +173,9 @@ func (s *Session) Ping(ctx context.Context) (time.Duration, error) {
 	s.mu.Lock()
 	id := s.nextPing
 	s.nextPing++
+	if s.pings == nil {
+		s.pings = map[uint32]chan struct{}{}
+	}
 	s.pings[id] = answered
 	s.mu.Unlock()
 	defer func() {

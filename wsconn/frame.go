@@ -24,7 +24,7 @@ type decoder struct {
 	pos     int       // bytes of that frame already unmasked, modulo 4
 	message ws.OpCode // of the message that data frames belong to
 
-	ctl     [ws.MaxControlFramePayloadSize]byte
+	ctl     []byte // of ws.MaxControlFramePayloadSize once it is needed
 	ctlLen  int
 	textBuf []byte
 }
@@ -89,6 +89,9 @@ func (d *decoder) unmask(chunk []byte) {
 // putAside keeps a piece of a control frame or a text message.
 func (d *decoder) putAside(chunk []byte) error {
 	if d.frame.OpCode.IsControl() {
+		if d.ctl == nil {
+			d.ctl = make([]byte, ws.MaxControlFramePayloadSize)
+		}
 		d.ctlLen += copy(d.ctl[d.ctlLen:], chunk)
 		return nil
 	}
