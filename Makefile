@@ -52,8 +52,8 @@ fuzz: ## Fuzz each target for T (30s), one at a time
 	done
 
 .PHONY: bench
-bench: ## Compare with direct gRPC and others (ARGS=-json for machines)
-	cd bench && go run . $(ARGS)
+bench: ## Compare with direct gRPC and others, and fail if a bound is missed by more than the noise (ARGS=-json for machines)
+	cd bench && go run . -check $(ARGS)
 
 .PHONY: scale
 scale: ## Show how the cost of a call and of idleness grows with streams and tunnels

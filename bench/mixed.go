@@ -35,7 +35,7 @@ func mixedRow() row {
 		metrics: []metric{
 			{name: "calls", unit: callRate, bound: sharedRateBound},
 			{name: "worst p99", unit: duration, bound: sharedTimeBound},
-			{name: "bulk", unit: byteRate},
+			{name: "bulk", unit: byteRate, bound: sharedRateBound},
 		},
 		prepare: func(ctx context.Context, s *stack) (load, error) {
 			conns, err := s.conns(ctx, mixedConns)

@@ -54,10 +54,10 @@ func TestCheck(t *testing.T) {
 		ratio  float64
 		misses int
 	}{
-		{duration, 1.09, 0},
+		{duration, timeBound - 0.01, 0},
 		{duration, 1.2, 1},
 		{duration, 0.5, 0},
-		{byteRate, 0.91, 0},
+		{byteRate, rateBound + 0.01, 0},
 		{byteRate, 0.8, 1},
 		{byteRate, 2, 0},
 	}

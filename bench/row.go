@@ -49,8 +49,10 @@ type load interface {
 
 // Bounds of the product's median ratio.
 const (
-	rateBound   = 0.9
-	timeBound   = 1.1
+	rateBound   = 1.0
+	bulkBound   = 0.97
+	timeBound   = 1.05
+	tailBound   = 1.15
 	memoryBound = 2.0
 )
 
@@ -59,9 +61,9 @@ const (
 func rows(pattern *regexp.Regexp, idle int) []row {
 	all := []row{
 		{name: "unary 100 B, one at a time", metrics: []metric{
-			{name: "mean", unit: duration, bound: timeBound},
+			{name: "mean", unit: duration},
 			{name: "p50", unit: duration, bound: timeBound},
-			{name: "p99", unit: duration, bound: timeBound},
+			{name: "p99", unit: duration, bound: tailBound},
 		}, prepare: prepareConn(func(c onConn) load { return &unaryLoad{onConn: c} })},
 		{name: "unary 100 B, 100 in flight", metrics: []metric{{unit: callRate, bound: rateBound}},
 			prepare: prepareConn(func(c onConn) load { return &manyLoad{c} })},

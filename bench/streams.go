@@ -25,13 +25,13 @@ const bulkSize = 1 << 10
 
 // stream returns the row of messages of size bytes on one stream.
 func stream(label string, size int, dir direction) row {
-	u := messageRate
+	u, bound := messageRate, rateBound
 	if size >= bulkSize {
-		u = byteRate
+		u, bound = byteRate, bulkBound
 	}
 	return row{
 		name:    fmt.Sprintf("%s messages %s", label, dir),
-		metrics: []metric{{unit: u, bound: rateBound}},
+		metrics: []metric{{unit: u, bound: bound}},
 		prepare: prepareConn(func(c onConn) load { return &streamLoad{onConn: c, size: size, dir: dir} }),
 	}
 }
