@@ -4,9 +4,11 @@ import (
 	"crypto/tls"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"slices"
 	"time"
 
+	"culvert/internal/clientaddr"
 	"culvert/mux"
 	"culvert/resume"
 	"culvert/wsconn"
@@ -32,6 +34,11 @@ const (
 	defaultHandshakeTimeout = 10 * time.Second
 	defaultMaxHead          = 16 << 10
 	defaultMaxSessions      = 10_000
+
+	defaultMaxHandshakes          = 1024
+	defaultMaxHandshakesFrom      = 256
+	defaultMaxSessionsOfPrincipal = 1000
+	defaultMaxSessionAgeGrace     = time.Minute
 )
 
 // Config holds what a Listener can be told. A nil *Config and the zero value
@@ -52,12 +59,43 @@ type Config struct {
 	// Authorize decides about an upgrade request before the 101. The
 	// principal is found in Info by the handlers of every RPC of the
 	// tunnel. The error picks the status: that of a *RefusedError, 403
-	// otherwise. Nil lets everybody in.
+	// otherwise. Nil lets everybody in. Native gRPC does not come by here:
+	// there, credentials are in each RPC, or in the client's certificate.
 	Authorize func(*http.Request) (principal any, err error)
 
+	// Cookies lets Authorize see the Cookie header of a request. A browser
+	// sends cookies whoever's script it is that asks for the WebSocket, so
+	// that they prove nothing unless CheckOrigin is strict.
+	Cookies bool
+
 	// CheckOrigin decides about an upgrade request that has an Origin, as
-	// browsers send it. Nil allows the server's own host alone.
+	// browsers send it; false refuses it with 403. Nil allows the server's
+	// own host alone.
 	CheckOrigin func(*http.Request) bool
+
+	// TrustedProxies are the networks of the HTTP proxies in front whose word
+	// on the client's address is taken. It is read backwards from the end of
+	// the header field ForwardedHeader, up to the first address that is no
+	// trusted proxy's: what a client wrote itself counts for nothing. The
+	// proxies have to append to that field; "" means X-Forwarded-For, and
+	// "Forwarded" is read as RFC 7239 has it. Nil trusts nobody: the address
+	// is that of the connection.
+	TrustedProxies  []netip.Prefix
+	ForwardedHeader string
+
+	// ProxyProtocol are the networks of balancers that put a head of the
+	// PROXY protocol, version 1 or 2, in front of each connection. One from
+	// there without a head is closed, and elsewhere a head is data like any
+	// other.
+	ProxyProtocol []netip.Prefix
+
+	// InnerTLS, if not nil, offers TLS inside the tunnel to clients that ask
+	// for it: a proxy that opens the outer TLS sees ciphertext, and TLSInfo
+	// of an RPC is of the inner one. It may ask for client certificates.
+	// NextProtos is replaced, and TLS 1.3 is the least. RequireInnerTLS
+	// refuses tunnels, and raw connections, without it with 400.
+	InnerTLS        *tls.Config
+	RequireInnerTLS bool
 
 	// HandshakeTimeout bounds the TLS handshake, and then again the reading
 	// of a request's head. 0 means 10 s.
@@ -66,9 +104,36 @@ type Config struct {
 	// MaxHead bounds the head of a request, in bytes. 0 means 16 KiB.
 	MaxHead int
 
-	// MaxSessions is how many WebSockets may be open; one more is answered
-	// 503 with Retry-After. 0 means 10,000.
+	// MaxHandshakes is how many connections of the port may be there that
+	// have not told what they want: in TLS, in a request's head, idle between
+	// requests of HTTP/1.1, or waiting for Accept. For one more, the slowest
+	// is closed if it has taken over a second, else the new one. 0 means 1024.
+	MaxHandshakes int
+
+	// MaxHandshakesFromAddress is how many of them may come from one IPv4
+	// address or one /64 of IPv6, proxies excepted that are trusted. 0 means
+	// 256.
+	MaxHandshakesFromAddress int
+
+	// MaxSessions is how many tunnels and raw connections may be open; one
+	// more is answered 503 with Retry-After. 0 means 10,000.
 	MaxSessions int
+
+	// MaxSessionsOfPrincipal is how many of them one principal may have; one
+	// more is answered 429 with Retry-After. Principals are told apart by ==:
+	// Authorize has to return the same string, or struct of such, for the
+	// same caller. Those that are nil or do not compare are not counted. 0
+	// means 1000, a negative value as many as there are.
+	MaxSessionsOfPrincipal int
+
+	// MaxSessionAge is how long a tunnel takes new streams: after that its
+	// client opens another one, about which Authorize is asked. What still
+	// runs on it MaxSessionAgeGrace later is cut, and so is a raw connection.
+	// A grpc.Server whose keepalive.ServerParameters have a shorter
+	// MaxConnectionAge has moved its RPCs by then. 0 means no end, and for
+	// the grace 1 min.
+	MaxSessionAge      time.Duration
+	MaxSessionAgeGrace time.Duration
 
 	// DisableResume makes a tunnel end with its WebSocket. Otherwise a tunnel
 	// whose client asks for it outlives being cut, for as long as
@@ -121,6 +186,21 @@ func (c *Config) withDefaults() Config {
 	}
 	if r.MaxSessions == 0 {
 		r.MaxSessions = defaultMaxSessions
+	}
+	if r.MaxHandshakes == 0 {
+		r.MaxHandshakes = defaultMaxHandshakes
+	}
+	if r.MaxHandshakesFromAddress == 0 {
+		r.MaxHandshakesFromAddress = defaultMaxHandshakesFrom
+	}
+	if r.MaxSessionsOfPrincipal == 0 {
+		r.MaxSessionsOfPrincipal = defaultMaxSessionsOfPrincipal
+	}
+	if r.MaxSessionAgeGrace == 0 {
+		r.MaxSessionAgeGrace = defaultMaxSessionAgeGrace
+	}
+	if r.ForwardedHeader == "" {
+		r.ForwardedHeader = clientaddr.XForwardedFor
 	}
 	if r.Logger == nil {
 		r.Logger = slog.New(slog.DiscardHandler)

@@ -12,10 +12,12 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"net/netip"
 	"slices"
 	"sync"
 	"time"
 
+	"culvert/internal/clientaddr"
 	"culvert/resume"
 	"culvert/wsconn"
 )
@@ -32,12 +34,15 @@ type Listener struct {
 	closed   chan struct{}
 	sessions *resume.Sessions
 	infos    sync.Map // net.Addr of a tunnel's connections to its *Info
+	counters counters
+
+	handshakes handshakes
 
 	mu       sync.Mutex
 	closing  bool
 	carriers map[carrier]struct{}
-	count    int                   // sessions and raw connections, those being upgraded too
-	pending  map[net.Conn]struct{} // not told apart yet
+	count    int         // sessions and raw connections, those being upgraded too
+	countOf  map[any]int // by principal
 
 	owned sync.WaitGroup
 }
@@ -56,6 +61,9 @@ func Listen(network, addr string, cfg *Config) (*Listener, error) {
 // Wrap is Listen on a port that is there already, whose Close it calls.
 func Wrap(port net.Listener, cfg *Config) *Listener {
 	l := New(cfg)
+	if len(l.cfg.ProxyProtocol) > 0 {
+		port = clientaddr.Listen(port, l.cfg.ProxyProtocol, l.cfg.HandshakeTimeout)
+	}
 	l.port = port
 	l.webConns = newQueue(port.Addr())
 	l.web = &http.Server{
@@ -64,7 +72,8 @@ func Wrap(port net.Listener, cfg *Config) *Listener {
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    l.cfg.MaxHead,
 		TLSNextProto:      map[string]func(*http.Server, *tls.Conn, http.Handler){},
-		ConnContext:       withTLSState,
+		ConnContext:       withWebConn,
+		ConnState:         l.onWebState,
 		ErrorLog:          errorLog(l.cfg.Logger),
 	}
 	l.owned.Add(2)
@@ -80,7 +89,7 @@ func Wrap(port net.Listener, cfg *Config) *Listener {
 // upgrade path. A nil cfg means the defaults.
 func New(cfg *Config) *Listener {
 	full := cfg.withDefaults()
-	return &Listener{
+	l := &Listener{
 		cfg: full,
 		upgrader: wsconn.Upgrader{
 			Subprotocols:     []string{ProtocolV1, ProtocolRawV1},
@@ -92,8 +101,13 @@ func New(cfg *Config) *Listener {
 		conns:    make(chan *conn),
 		closed:   make(chan struct{}),
 		carriers: map[carrier]struct{}{},
-		pending:  map[net.Conn]struct{}{},
+		countOf:  map[any]int{},
 	}
+	l.handshakes = handshakes{
+		max: full.MaxHandshakes, maxFrom: full.MaxHandshakesFromAddress,
+		exempt: full.TrustedProxies, counters: &l.counters, from: map[netip.Prefix]int{},
+	}
+	return l
 }
 
 // Accept returns the next native connection or tunnel stream. It is meant for
@@ -146,9 +160,7 @@ func (l *Listener) Close() error {
 	}
 	l.closing = true
 	close(l.closed)
-	for c := range l.pending {
-		_ = c.Close()
-	}
+	l.handshakes.closeUnknown()
 	for c := range l.carriers {
 		l.owned.Add(1)
 		go func() {

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 
+	"culvert/internal/inner"
 	"culvert/resume"
 )
 
@@ -41,14 +42,18 @@ func ownerOf(r *http.Request, principal any) owner {
 
 // upgrade makes w a tunnel's connection: one that outlives its WebSocket if the
 // client asks for that and there is room, else the WebSocket itself.
-func (l *Listener) upgrade(w http.ResponseWriter, r *http.Request, asks bool, o owner) (net.Conn, error) {
+func (l *Listener) upgrade(w http.ResponseWriter, r *http.Request, protected, asks bool, o owner) (net.Conn, error) {
 	var c *resume.Conn
 	u := l.upgrader
+	u.Header = http.Header{}
 	if asks && !l.cfg.DisableResume {
 		var name string
 		if c, name = l.sessions.Open(o); c != nil {
 			u.Header = l.sessions.Answer(name)
 		}
+	}
+	if protected {
+		u.Header.Set(inner.Header, "1")
 	}
 	if c == nil {
 		return u.Upgrade(w, r)
@@ -64,6 +69,17 @@ func (l *Listener) upgrade(w http.ResponseWriter, r *http.Request, asks bool, o 
 		return nil, err
 	}
 	return c, nil
+}
+
+// wantsInner reports whether r asks for a tunnel with inner TLS, and returns why
+// it cannot have what it asks for.
+func (l *Listener) wantsInner(r *http.Request, raw bool) (bool, error) {
+	asks := r.Header.Get(inner.Header) == "1" && l.cfg.InnerTLS != nil && !raw
+	if l.cfg.RequireInnerTLS && !asks {
+		l.counters.innerTLS.Add(1)
+		return false, &RefusedError{StatusCode: http.StatusBadRequest, Reason: "this server wants TLS inside the tunnel: set InnerTLS"}
+	}
+	return asks, nil
 }
 
 // resume makes w the next WebSocket of the session that q names.
@@ -86,11 +102,13 @@ func (l *Listener) resume(w http.ResponseWriter, r *http.Request, q resume.Reque
 		l.cfg.Logger.Info("listener: session not resumed", "remote", r.RemoteAddr, "err", err)
 		return
 	}
+	l.counters.resumed.Add(1)
 	l.cfg.Logger.Debug("listener: session resumed", "remote", r.RemoteAddr, "attempt", q.Attempt)
 }
 
 // refuseResume answers a request to resume with the status that err picks.
 func (l *Listener) refuseResume(w http.ResponseWriter, r *http.Request, err error) {
+	l.counters.resumes.Add(1)
 	l.cfg.Logger.Info("listener: refused to resume a session", "remote", r.RemoteAddr, "err", err)
 	refused := &resume.RefusedError{StatusCode: http.StatusNotFound}
 	errors.As(err, &refused)

@@ -7,6 +7,7 @@ import (
 	"log"
 	"log/slog"
 	"net"
+	"net/http"
 	"sync"
 	"time"
 
@@ -35,13 +36,14 @@ func (l *Listener) acceptLoop() {
 			continue
 		}
 		delay = 0
-		if !l.own() {
+		h := l.handshakes.begin(c)
+		if h == nil || !l.own() {
 			_ = c.Close()
 			continue
 		}
 		go func() {
 			defer l.owned.Done()
-			l.split(c)
+			l.split(c, h)
 		}()
 	}
 }
@@ -60,20 +62,52 @@ func (l *Listener) pause(d time.Duration) bool {
 
 // split passes c on: HTTP/2 to Accept as it is, everything else to the
 // HTTP/1.1 server.
-func (l *Listener) split(c net.Conn) {
-	l.setPending(c, true)
+func (l *Listener) split(c net.Conn, h *handshake) {
 	inner, isHTTP2, err := l.tellApart(c)
-	l.setPending(c, false) // before somebody has it: Close spares what was handed out
-	if err != nil {
-		l.cfg.Logger.Debug("listener: no usable connection", "remote", c.RemoteAddr(), "err", err)
+	l.handshakes.known(h) // before somebody has it: Close spares what was handed out
+	if err != nil || l.isClosed() {
+		l.handshakes.end(h)
+		if err != nil {
+			l.counters.broken.Add(1)
+			l.cfg.Logger.Debug("listener: no usable connection", "err", err)
+		}
 		_ = c.Close()
 		return
 	}
 	if !isHTTP2 {
-		l.webConns.put(inner)
+		web, ok := inner.(*sniffed)
+		if !ok {
+			web = &sniffed{Conn: inner}
+		}
+		web.handshake = h
+		l.webConns.put(web)
 		return
 	}
-	l.deliver(&conn{Conn: inner, Reader: ready.New(inner), auth: authInfo(tlsState(inner)), addr: inner.RemoteAddr()}, nil)
+	addr := inner.RemoteAddr()
+	l.deliver(&conn{Conn: inner, Reader: ready.New(inner), auth: authInfo(tlsState(inner)), addr: addr}, nil)
+	l.handshakes.end(h)
+}
+
+// isClosed reports whether Close was called.
+func (l *Listener) isClosed() bool {
+	select {
+	case <-l.closed:
+		return true
+	default:
+		return false
+	}
+}
+
+// onWebState follows what a connection of HTTP/1.1 is doing.
+func (l *Listener) onWebState(c net.Conn, state http.ConnState) {
+	h := c.(*sniffed).handshake
+	switch state {
+	case http.StateIdle:
+		l.handshakes.again(h)
+	case http.StateHijacked, http.StateClosed:
+		l.handshakes.end(h)
+	case http.StateNew, http.StateActive: // its request may take long to come
+	}
 }
 
 // tellApart does TLS, if configured, and says what the client speaks.
@@ -115,7 +149,8 @@ func sniff(c net.Conn, timeout time.Duration) (inner net.Conn, isHTTP2 bool, err
 type sniffed struct {
 	net.Conn
 
-	head []byte
+	head      []byte
+	handshake *handshake // of a connection of HTTP/1.1
 }
 
 // Read returns the sniffed bytes first.
@@ -130,10 +165,13 @@ func (s *sniffed) Read(p []byte) (int, error) {
 
 // Unwrap returns the connection itself once the sniffed bytes were read.
 func (s *sniffed) Unwrap() net.Conn {
-	if len(s.head) == 0 {
-		return s.Conn
+	if len(s.head) > 0 {
+		return s
 	}
-	return s
+	if u, ok := s.Conn.(interface{ Unwrap() net.Conn }); ok {
+		return u.Unwrap()
+	}
+	return s.Conn
 }
 
 // tlsState returns the TLS state of c, nil if it has none.
@@ -149,27 +187,12 @@ func tlsState(c net.Conn) *tls.ConnectionState {
 	return &state
 }
 
-type tlsStateKey struct{}
+type webConnKey struct{}
 
-// withTLSState hands the TLS state of c on to its requests: net/http does not
-// find it in a sniffed connection.
-func withTLSState(ctx context.Context, c net.Conn) context.Context {
-	return context.WithValue(ctx, tlsStateKey{}, tlsState(c))
-}
-
-// setPending keeps count of connections that Close is to close, since nobody
-// else knows of them yet.
-func (l *Listener) setPending(c net.Conn, pending bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	switch {
-	case !pending:
-		delete(l.pending, c)
-	case l.closing:
-		_ = c.Close()
-	default:
-		l.pending[c] = struct{}{}
-	}
+// withWebConn hands a connection on to its requests: net/http does not find the
+// TLS in it.
+func withWebConn(ctx context.Context, c net.Conn) context.Context {
+	return context.WithValue(ctx, webConnKey{}, c)
 }
 
 // queue is a net.Listener of connections that were accepted elsewhere.

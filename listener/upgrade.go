@@ -1,28 +1,23 @@
 package listener
 
 import (
-	"context"
-	"crypto/tls"
 	"errors"
 	"mime"
 	"net"
 	"net/http"
+	"net/netip"
 	"strings"
-	"sync"
 	"time"
 
-	"google.golang.org/grpc/credentials"
-
-	"culvert/internal/ready"
-	"culvert/mux"
+	"culvert/internal/clientaddr"
 	"culvert/resume"
 )
 
 // route is the HTTP/1.1 side of the port.
 func (l *Listener) route(w http.ResponseWriter, r *http.Request) {
-	if r.TLS == nil {
-		r.TLS, _ = r.Context().Value(tlsStateKey{}).(*tls.ConnectionState)
-	}
+	c := r.Context().Value(webConnKey{}).(*sniffed)
+	l.handshakes.end(c.handshake)
+	r.TLS = tlsState(c)
 	switch {
 	case r.URL.Path == l.cfg.Path:
 		l.ServeHTTP(w, r)
@@ -42,6 +37,7 @@ func (l *Listener) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	subprotocol, refusal := l.upgrader.Check(r)
 	if refusal != nil {
+		l.counters.requests.Add(1)
 		linger(w)
 		l.cfg.Logger.Info("listener: refused an upgrade", "remote", r.RemoteAddr, "err", refusal)
 		refusal.Answer(w)
@@ -52,9 +48,11 @@ func (l *Listener) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		l.refuseResume(w, r, err)
 		return
 	}
+	r = l.withoutCookies(r)
 	info := &Info{Tunnel: true, Header: r.Header.Clone()}
 	if l.cfg.Authorize != nil {
 		if info.Principal, err = l.cfg.Authorize(r); err != nil {
+			l.counters.unauthorized.Add(1)
 			l.cfg.Logger.Info("listener: not authorized", "remote", r.RemoteAddr, "err", err)
 			if q.Name != "" {
 				l.sessions.Refuse(w.Header())
@@ -67,49 +65,60 @@ func (l *Listener) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		l.resume(w, r, q, ownerOf(r, info.Principal))
 		return
 	}
-	if !l.reserve() {
-		answer(w, &RefusedError{http.StatusServiceUnavailable, http.Header{"Retry-After": {"5"}},
-			"no more tunnels are taken at the moment"})
+	l.open(w, r, info, q.New, subprotocol == ProtocolRawV1)
+}
+
+// open makes w a new tunnel, one that the client can resume if it asks for that,
+// or a raw connection.
+func (l *Listener) open(w http.ResponseWriter, r *http.Request, info *Info, resumable, raw bool) {
+	protected, err := l.wantsInner(r, raw)
+	if err == nil {
+		err = l.reserve(info.Principal)
+	}
+	if err != nil {
+		l.cfg.Logger.Info("listener: no tunnel", "remote", r.RemoteAddr, "err", err)
+		answer(w, err)
 		return
 	}
-	c, err := l.upgrade(w, r, q.New && subprotocol == ProtocolV1, ownerOf(r, info.Principal))
+	c, err := l.upgrade(w, r, protected, resumable && !raw, ownerOf(r, info.Principal))
 	if err != nil {
-		l.release()
+		l.release(info.Principal)
 		l.cfg.Logger.Info("listener: upgrade failed", "remote", r.RemoteAddr, "err", err)
 		return
 	}
-	t := &tunnel{listener: l, info: info, auth: authInfo(r.TLS), addr: uniqueAddr(c.RemoteAddr())}
+	l.counters.opened.Add(1)
+	t := &tunnel{listener: l, info: info, carrier: c, auth: authInfo(r.TLS), addr: l.clientAddr(r, c)}
 	l.infos.Store(t.addr, info)
-	if subprotocol == ProtocolRawV1 {
-		go t.serveRaw(c)
-		return
+	switch {
+	case raw:
+		go t.serveRaw()
+	case protected:
+		go t.protect()
+	default:
+		t.serve(c)
 	}
-	t.serve(c)
 }
 
-// reserve counts a tunnel, and the goroutine that will serve it, unless there
-// are too many or the Listener is closed. One that has lost its WebSocket makes
-// room: who only waits must not keep others out.
-func (l *Listener) reserve() bool {
-	l.mu.Lock()
-	full := !l.closing && l.count >= l.cfg.MaxSessions
-	l.mu.Unlock()
-	evicted := full && l.sessions.Evict()
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.closing || l.count >= l.cfg.MaxSessions && !evicted {
-		return false
+// withoutCookies returns r as it may be authorized: cookies go with whatever a
+// browser asks for, and are no credential.
+func (l *Listener) withoutCookies(r *http.Request) *http.Request {
+	if l.cfg.Cookies || r.Header["Cookie"] == nil {
+		return r
 	}
-	l.count++
-	l.owned.Add(1)
-	return true
+	bare := *r
+	bare.Header = r.Header.Clone()
+	bare.Header.Del("Cookie")
+	return &bare
 }
 
-func (l *Listener) release() {
-	l.mu.Lock()
-	l.count--
-	l.mu.Unlock()
-	l.owned.Done()
+// clientAddr returns the address of who sent r, on c, as far as the proxies
+// between are trusted. No other tunnel has the same pointer.
+func (l *Listener) clientAddr(r *http.Request, c net.Conn) net.Addr {
+	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return uniqueAddr(c.RemoteAddr())
+	}
+	return net.TCPAddrFromAddrPort(clientaddr.Resolve(peer, r.Header, l.cfg.ForwardedHeader, l.cfg.TrustedProxies))
 }
 
 // answer refuses a request with the status that err picks.
@@ -158,110 +167,4 @@ func (l *Listener) refuseDowngraded(w http.ResponseWriter) {
 	h["Connection"] = []string{"close", "Upgrade"} // net/http looks at the first: it must not wait for the body
 	http.Error(w, "a hop in front turned this gRPC call into HTTP/1.1; use the tunnel at "+l.cfg.Path,
 		http.StatusUpgradeRequired)
-}
-
-// tunnel is one session of a client, or one raw WebSocket.
-type tunnel struct {
-	listener *Listener
-	info     *Info
-	auth     credentials.AuthInfo
-	addr     net.Addr // the client's, and the key of info
-}
-
-// serve makes c a session, whose streams are delivered until it ends.
-func (t *tunnel) serve(c net.Conn) {
-	l := t.listener
-	var cfg mux.Config
-	if l.cfg.Mux != nil {
-		cfg = *l.cfg.Mux
-	}
-	cfg.FirstStream = t.info.Header.Get(headerFirstStream) == "1"
-	cfg.Handle = func(s *mux.Session, st net.Conn) {
-		l.deliver(&conn{Conn: st, Reader: ready.New(st), auth: t.auth, addr: t.addr}, s.Done())
-	}
-	started := make(chan struct{})
-	cfg.Ended = func(s *mux.Session) {
-		<-started
-		_ = s.Close()
-		l.untrack(s)
-		l.cfg.Logger.Debug("listener: tunnel ended", "remote", t.addr, "err", s.Err())
-		t.end(c)
-	}
-	s, err := mux.Server(c, &cfg)
-	if err != nil {
-		l.cfg.Logger.Error("listener: no session", "err", err)
-		_ = c.Close()
-		t.end(c)
-		return
-	}
-	l.cfg.Logger.Debug("listener: tunnel opened", "remote", t.addr)
-	l.track(s)
-	close(started)
-}
-
-// serveRaw delivers c as one connection and waits for its end.
-func (t *tunnel) serveRaw(c net.Conn) {
-	raw := &rawConn{Conn: c, done: make(chan struct{})}
-	t.listener.track(raw)
-	defer t.end(c)
-	defer t.listener.untrack(raw)
-	t.listener.deliver(&conn{Conn: raw, Reader: ready.New(raw), auth: t.auth, addr: t.addr}, nil)
-	<-raw.done
-}
-
-// end forgets the tunnel, which c carried.
-func (t *tunnel) end(c net.Conn) {
-	if rc, ok := c.(*resume.Conn); ok {
-		rc.Shutdown()
-	}
-	t.listener.infos.Delete(t.addr)
-	t.listener.release()
-}
-
-// rawConn is a WebSocket that is one connection.
-type rawConn struct {
-	net.Conn
-
-	once sync.Once
-	done chan struct{} // closed by Close
-}
-
-// Close implements net.Conn.
-func (r *rawConn) Close() error {
-	err := r.Conn.Close()
-	r.once.Do(func() { close(r.done) })
-	return err
-}
-
-// Shutdown waits until whoever accepted the connection closes it.
-func (r *rawConn) Shutdown(ctx context.Context) error {
-	select {
-	case <-r.done:
-		return nil
-	case <-ctx.Done():
-		return r.Close()
-	}
-}
-
-// carrier is what Close and Shutdown have to do with a tunnel.
-type carrier interface {
-	Shutdown(ctx context.Context) error
-	Close() error
-}
-
-// track registers c for Close, which may have been called already.
-func (l *Listener) track(c carrier) {
-	l.mu.Lock()
-	l.carriers[c] = struct{}{}
-	closing := l.closing
-	l.mu.Unlock()
-	if closing {
-		_ = c.Close()
-	}
-}
-
-func (l *Listener) untrack(c carrier) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	delete(l.carriers, c)
 }

@@ -58,3 +58,10 @@ func (l *listener) Accept() (net.Conn, error) {
 	}
 	return newConn(c, l.timeout), nil
 }
+
+// IsProxied reports whether c is a connection of Listen's that begins with a
+// head.
+func IsProxied(c net.Conn) bool {
+	_, ok := c.(*conn)
+	return ok
+}

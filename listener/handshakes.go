@@ -1,0 +1,162 @@
+package listener
+
+import (
+	"container/list"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"culvert/internal/clientaddr"
+)
+
+// patience is how long a connection may take, when there is no room for
+// another one, before it has to make room.
+const patience = time.Second
+
+// handshakes are the connections of the port that have not told what they want:
+// they are in TLS, in the head of a request, idle between two requests of
+// HTTP/1.1, or wait for Accept. There is room for so many, and for fewer from
+// one address. When it is used up, the one that has taken longest makes room
+// for the next; if that is no slow one, it is the next that has to go.
+type handshakes struct {
+	max, maxFrom int
+	exempt       []netip.Prefix // of proxies, from which many come
+	counters     *counters
+
+	mu    sync.Mutex
+	order list.List // of *handshake, the oldest first
+	from  map[netip.Prefix]int
+}
+
+// handshake is one of them.
+type handshake struct {
+	conn    net.Conn
+	from    netip.Prefix // zero if nobody counts
+	since   time.Time
+	place   *list.Element // nil if it has told
+	unknown bool          // nobody but split has it
+}
+
+// begin makes room for c. It returns nil if there is none.
+func (h *handshakes) begin(c net.Conn) *handshake {
+	x := &handshake{conn: c, from: h.source(c), unknown: true}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	crowded := x.from.IsValid() && h.from[x.from] >= h.maxFrom
+	if crowded && !h.evict(x.from) {
+		h.counters.handshakesFrom.Add(1)
+		return nil
+	}
+	if h.order.Len() >= h.max && !h.evict(netip.Prefix{}) {
+		h.counters.handshakes.Add(1)
+		return nil
+	}
+	h.add(x)
+	return x
+}
+
+// evict closes the connection that has taken longest, of those from an address
+// if that is valid, unless it is no slow one; mu is held.
+func (h *handshakes) evict(from netip.Prefix) bool {
+	for e := h.order.Front(); e != nil; e = e.Next() {
+		x := e.Value.(*handshake)
+		if time.Since(x.since) < patience {
+			return false
+		}
+		if from.IsValid() && x.from != from {
+			continue
+		}
+		h.remove(x)
+		h.counters.evicted.Add(1)
+		_ = x.conn.Close()
+		return true
+	}
+	return false
+}
+
+// again counts x once more: it waits for another request.
+func (h *handshakes) again(x *handshake) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.remove(x)
+	h.add(x)
+}
+
+// end says that x has told what it wants, or is gone.
+func (h *handshakes) end(x *handshake) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.remove(x)
+}
+
+// known says that somebody else has x now, who closes it when that is due.
+func (h *handshakes) known(x *handshake) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	x.unknown = false
+}
+
+// closeUnknown closes the connections that nobody else has.
+func (h *handshakes) closeUnknown() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for e := h.order.Front(); e != nil; e = e.Next() {
+		if x := e.Value.(*handshake); x.unknown {
+			_ = x.conn.Close()
+		}
+	}
+}
+
+// len returns how many there are.
+func (h *handshakes) len() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.order.Len()
+}
+
+func (h *handshakes) add(x *handshake) {
+	x.since = time.Now()
+	x.place = h.order.PushBack(x)
+	if x.from.IsValid() {
+		h.from[x.from]++
+	}
+}
+
+func (h *handshakes) remove(x *handshake) {
+	if x.place == nil {
+		return
+	}
+	h.order.Remove(x.place)
+	x.place = nil
+	if !x.from.IsValid() {
+		return
+	}
+	if h.from[x.from]--; h.from[x.from] == 0 {
+		delete(h.from, x.from)
+	}
+}
+
+// source returns what counts as the address that c is from: a /64 of IPv6 is
+// one customer's. It is zero for a proxy, from which many come.
+func (h *handshakes) source(c net.Conn) netip.Prefix {
+	if clientaddr.IsProxied(c) {
+		return netip.Prefix{}
+	}
+	addr, ok := c.RemoteAddr().(*net.TCPAddr)
+	if !ok {
+		return netip.Prefix{}
+	}
+	ip := addr.AddrPort().Addr().Unmap().WithZone("")
+	for _, p := range h.exempt {
+		if p.Contains(ip) {
+			return netip.Prefix{}
+		}
+	}
+	bits := 64
+	if ip.Is4() {
+		bits = 32
+	}
+	p, _ := ip.Prefix(bits)
+	return p
+}
