@@ -71,11 +71,20 @@ func (t transportCredentials) ClientHandshake(_ context.Context, authority strin
 
 // verifies reports whether authority is yet to be checked.
 func (t transportCredentials) verifies(authority string, info credentials.TLSInfo) bool {
-	cfg := t.dialer.TLS
+	cfg := t.dialer.tls()
 	if cfg != nil && (cfg.InsecureSkipVerify || cfg.ServerName != "") {
 		return false
 	}
 	return hostOf(authority) != info.State.ServerName
+}
+
+// tls returns the configuration of the TLS that the server's certificate is
+// checked in, for gRPC; it may be nil.
+func (d *Dialer) tls() *tls.Config {
+	if d.InnerTLS != nil {
+		return d.InnerTLS
+	}
+	return d.TLS
 }
 
 // ServerHandshake implements credentials.TransportCredentials.
@@ -85,12 +94,12 @@ func (transportCredentials) ServerHandshake(net.Conn) (net.Conn, credentials.Aut
 
 // Info implements credentials.TransportCredentials.
 func (t transportCredentials) Info() credentials.ProtocolInfo {
-	if t.dialer.Insecure {
+	if t.dialer.Insecure && t.dialer.InnerTLS == nil {
 		return insecure.NewCredentials().Info()
 	}
 	info := credentials.ProtocolInfo{SecurityProtocol: "tls"}
-	if t.dialer.TLS != nil {
-		info.ServerName = t.dialer.TLS.ServerName //nolint:staticcheck // as credentials.NewTLS does: it becomes the authority
+	if cfg := t.dialer.tls(); cfg != nil {
+		info.ServerName = cfg.ServerName //nolint:staticcheck // as credentials.NewTLS does: it becomes the authority
 	}
 	return info
 }

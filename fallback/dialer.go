@@ -56,6 +56,15 @@ type Dialer struct {
 	// Insecure makes both ways cleartext: h2c and ws://.
 	Insecure bool
 
+	// InnerTLS, if not nil, is for TLS inside the tunnel, to a server that has
+	// listener.Config.InnerTLS: the server's certificate is checked by it
+	// whatever a proxy that opens the outer TLS, which is checked by TLS, has
+	// put in its place. An empty ServerName becomes the target's host,
+	// NextProtos is replaced, and TLS 1.3 is the least. A server or a proxy
+	// that does not grant it is refused. Native gRPC would be open to such a
+	// proxy, so Auto is WebSocket then, and Native an error.
+	InnerTLS *tls.Config
+
 	// Path of the upgrade request. "" means "/culvert".
 	Path string
 

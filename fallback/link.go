@@ -31,8 +31,8 @@ type link struct {
 }
 
 // newLink takes over a session, watches over it, and checks that frames pass.
-func newLink(t *target, s *mux.Session, outer net.Conn, stream *resume.Conn) *link {
-	l := &link{target: t, session: s, stream: stream, auth: authInfo(outer), proven: make(chan struct{})}
+func newLink(t *target, s *mux.Session, auth credentials.AuthInfo, stream *resume.Conn) *link {
+	l := &link{target: t, session: s, stream: stream, auth: auth, proven: make(chan struct{})}
 	l.claim()
 	l.release() // which starts the clock
 	t.dialer.spawn(l.awaitEnd)

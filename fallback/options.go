@@ -1,6 +1,7 @@
 package fallback
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -32,6 +33,18 @@ func (d *Dialer) DialOptions() []grpc.DialOption {
 
 // mode returns the Mode after the environment had its say.
 func (d *Dialer) mode() (Mode, error) {
+	m, err := d.modeAsked()
+	switch {
+	case err != nil || d.InnerTLS == nil:
+		return m, err
+	case m == Native:
+		return m, errors.New("fallback: InnerTLS is TLS inside the tunnel, and the mode is native")
+	}
+	return WebSocket, nil
+}
+
+// modeAsked returns what the environment asks for, or the Dialer.
+func (d *Dialer) modeAsked() (Mode, error) {
 	switch v := os.Getenv(modeVariable); v {
 	case "":
 		return d.Mode, nil

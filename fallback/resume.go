@@ -47,6 +47,15 @@ func (s *stream) over(ws *wsconn.Conn) (net.Conn, error) {
 	return s.conn, s.first.Attach(ws, 0)
 }
 
+// giveUp ends what over returned, or what runs on it.
+func (s *stream) giveUp(c net.Conn) {
+	if s.conn != nil {
+		s.conn.Abort()
+	} else {
+		_ = c.Close()
+	}
+}
+
 // resumeConfig returns the configuration of a stream.
 func (d *Dialer) resumeConfig() *resume.Config {
 	cfg := d.Resume.WithHeartbeat(0, 0)

@@ -27,6 +27,7 @@ type wires struct {
 	mu   sync.Mutex
 	open []net.Conn
 	bar  error // what dials get, if not nil
+	from func(ctx context.Context, network, addr string) (net.Conn, error)
 }
 
 func (w *wires) dial(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -35,7 +36,11 @@ func (w *wires) dial(ctx context.Context, network, addr string) (net.Conn, error
 	if w.bar != nil {
 		return nil, w.bar
 	}
-	c, err := new(net.Dialer).DialContext(ctx, network, addr)
+	from := w.from
+	if from == nil {
+		from = new(net.Dialer).DialContext
+	}
+	c, err := from(ctx, network, addr)
 	if err == nil {
 		w.open = append(w.open, c)
 	}

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"culvert/internal/inner"
 	"culvert/mux"
 	"culvert/wsconn"
 )
@@ -259,6 +260,9 @@ func (d *Dialer) dialLink(ctx context.Context, t *target, established net.Conn) 
 		wd.Header = http.Header{}
 	}
 	wd.Header.Set(headerFirstStream, "1")
+	if d.InnerTLS != nil {
+		wd.Header.Set(inner.Header, "1")
+	}
 	stream := d.askResume(t, wd)
 	url := d.url(t.name)
 	var ws *wsconn.Conn
@@ -271,6 +275,15 @@ func (d *Dialer) dialLink(ctx context.Context, t *target, established net.Conn) 
 	if err != nil {
 		return nil, fmt.Errorf("fallback: tunnel to %s: %w", t.name, explainTLS(err))
 	}
+	l, err := d.newTunnel(ctx, t, ws, stream)
+	if err != nil {
+		return nil, fmt.Errorf("fallback: tunnel to %s: %w", t.name, err)
+	}
+	return l, nil
+}
+
+// newTunnel makes ws a tunnel.
+func (d *Dialer) newTunnel(ctx context.Context, t *target, ws *wsconn.Conn, stream *stream) (*link, error) {
 	var cfg mux.Config
 	if d.Mux != nil {
 		cfg = *d.Mux
@@ -278,14 +291,33 @@ func (d *Dialer) dialLink(ctx context.Context, t *target, established net.Conn) 
 	cfg.FirstStream = true
 	carrier, err := stream.over(ws)
 	if err != nil {
-		return nil, fmt.Errorf("fallback: tunnel to %s: %w", t.name, err)
+		return nil, err
+	}
+	auth := authInfo(ws.NetConn())
+	if d.InnerTLS != nil {
+		c, err := d.innerTLS(ctx, t, ws, carrier)
+		if err != nil {
+			stream.giveUp(carrier)
+			return nil, err
+		}
+		carrier, auth = c, authInfo(c.Conn)
 	}
 	s, err := mux.Client(carrier, &cfg)
 	if err != nil {
-		_ = carrier.Close()
-		return nil, fmt.Errorf("fallback: tunnel to %s: %w", t.name, err)
+		stream.giveUp(carrier)
+		return nil, err
 	}
-	return newLink(t, s, ws.NetConn(), stream.conn), nil
+	return newLink(t, s, auth, stream.conn), nil
+}
+
+// innerTLS does TLS inside the tunnel.
+func (d *Dialer) innerTLS(ctx context.Context, t *target, ws *wsconn.Conn, c net.Conn) (*inner.Conn, error) {
+	if ws.Header().Get(inner.Header) != "1" {
+		return nil, errors.New("the server does not grant TLS inside the tunnel: does its listener.Config have InnerTLS?")
+	}
+	ctx, cancel := context.WithTimeout(ctx, orDefault(d.HandshakeTimeout, defaultHandshakeTimeout))
+	defer cancel()
+	return inner.Client(ctx, c, d.InnerTLS, hostOf(t.name))
 }
 
 // forget stops the use of l, which nobody uses.

@@ -132,6 +132,9 @@ func (c *Conn) onAck(n uint64) error {
 		n--
 	}
 	if n < c.out.start {
+		if c.peerEnd {
+			return nil // it was on its way when all was forgotten
+		}
 		return &ProtocolError{"an acknowledgement that goes back"}
 	}
 	if n > c.out.next {
