@@ -5,6 +5,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"culvert/e2e/chaos/relay"
 )
 
 // gaps measures how long the load stood still. The gap of a cut is the time
@@ -17,13 +19,13 @@ import (
 type gaps struct {
 	pending atomic.Int32
 	mu      sync.Mutex
-	open    []record
-	gaps    [kinds][]time.Duration
-	outages [kinds][]time.Duration
+	open    []relay.Record
+	gaps    [relay.Kinds][]time.Duration
+	outages [relay.Kinds][]time.Duration
 }
 
 // add begins the gap of a cut.
-func (g *gaps) add(r record) {
+func (g *gaps) add(r relay.Record) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.open = append(g.open, r)
@@ -38,12 +40,12 @@ func (g *gaps) completed(began time.Time) {
 	now := time.Now()
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.open = slices.DeleteFunc(g.open, func(r record) bool {
-		if !began.After(r.start) {
+	g.open = slices.DeleteFunc(g.open, func(r relay.Record) bool {
+		if !began.After(r.Start) {
 			return false
 		}
-		g.gaps[r.kind] = append(g.gaps[r.kind], now.Sub(r.seen))
-		g.outages[r.kind] = append(g.outages[r.kind], now.Sub(r.start))
+		g.gaps[r.Kind] = append(g.gaps[r.Kind], now.Sub(r.Seen))
+		g.outages[r.Kind] = append(g.outages[r.Kind], now.Sub(r.Start))
 		return true
 	})
 	g.pending.Store(int32(len(g.open)))
@@ -57,7 +59,7 @@ type spread struct {
 
 // spreads returns those of all cuts, those of the gaps by kind, and how many
 // gaps have not ended.
-func (g *gaps) spreads() (gap, outage spread, byKind [kinds]spread, open int) {
+func (g *gaps) spreads() (gap, outage spread, byKind [relay.Kinds]spread, open int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for k, ds := range g.gaps {

@@ -10,6 +10,8 @@ import (
 
 	"google.golang.org/grpc"
 
+	"culvert/e2e/chaos/relay"
+
 	testgrpc "google.golang.org/grpc/interop/grpc_testing"
 )
 
@@ -73,7 +75,7 @@ func (l *load) failed(ctx context.Context, name string, err error) {
 		return // cancelled after a timeout, which is told of elsewhere
 	}
 	l.book.fault(rpcError, name, err.Error())
-	wait(errorPause, l.stop)
+	relay.Wait(errorPause, l.stop)
 }
 
 // again runs a stream until it ends well, which it does after stop alone.

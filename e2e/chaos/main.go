@@ -19,6 +19,8 @@ import (
 
 	"google.golang.org/grpc"
 
+	"culvert/e2e/chaos/proc"
+	"culvert/e2e/chaos/relay"
 	"culvert/fallback"
 )
 
@@ -58,9 +60,9 @@ type stage struct {
 
 	book   *book
 	gaps   *gaps
-	relay  *relay
+	relay  *relay.Relay
 	load   *load
-	cutter *cutter
+	cutter *relay.Cutter
 	began  time.Time
 	stop   chan struct{}
 }
@@ -79,7 +81,7 @@ func run(o options, stdout, stderr io.Writer) (ok bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	if s.relay, err = newRelay(addr, o.seed); err != nil {
+	if s.relay, err = relay.New(addr, o.seed); err != nil {
 		end()
 		return false, err
 	}
@@ -100,7 +102,7 @@ func run(o options, stdout, stderr io.Writer) (ok bool, err error) {
 	end()
 	s.relay.Close()
 	s.book.settle()
-	ok = s.report(took, leaked(before))
+	ok = s.report(took, proc.Left(before))
 	return ok && err == nil, err
 }
 
@@ -109,14 +111,14 @@ func (s *stage) play(ctx context.Context, conn *grpc.ClientConn) error {
 	calls, cancel := context.WithCancel(context.Background())
 	defer cancel() // of what hangs
 	s.load = &load{book: s.book, gaps: s.gaps, stop: s.stop}
-	s.cutter = &cutter{relay: s.relay, gaps: s.gaps}
+	s.cutter = &relay.Cutter{Relay: s.relay, OnCut: s.gaps.add}
 	s.load.start(calls, conn)
 	w := watch(s)
 	defer w.end()
 
-	err := s.cutter.cut(ctx, s.cuts)
+	err := s.cut(ctx)
 	if err == nil {
-		wait(afterwards, ctx.Done())
+		relay.Wait(afterwards, ctx.Done())
 	} else {
 		w.hung()
 		cancel()
@@ -146,27 +148,23 @@ func (s *stage) play(ctx context.Context, conn *grpc.ClientConn) error {
 	return err
 }
 
-// bounded reports and ends the program, unless it is stopped within toEnd.
-func (s *stage) bounded(what string) *time.Timer {
-	return time.AfterFunc(toEnd, func() {
-		fmt.Fprintf(s.stderr, "chaos: %s takes more than %v\n", what, toEnd)
-		stacks(s.stderr)
-		s.book.settle()
-		s.report(time.Since(s.began), 0)
-		os.Exit(1)
-	})
+// cut makes all cuts.
+func (s *stage) cut(ctx context.Context) error {
+	for {
+		made := s.cutter.Counts().Made
+		if made >= s.cuts {
+			return nil
+		}
+		if err := s.cutter.Next(ctx, s.cuts-made); err != nil {
+			return fmt.Errorf("after %d of %d cuts %w", made, s.cuts, err)
+		}
+	}
 }
 
-// leaked is how many goroutines are left over, if that does not settle.
-func leaked(before int) int {
-	t := time.NewTicker(50 * time.Millisecond)
-	defer t.Stop()
-	n := 0
-	for range 100 {
-		if n = runtime.NumGoroutine() - before; n <= 0 {
-			return 0
-		}
-		<-t.C
-	}
-	return n
+// bounded reports and ends the program, unless it is stopped within toEnd.
+func (s *stage) bounded(what string) *time.Timer {
+	return proc.Within(toEnd, "chaos: "+what, s.stderr, func() {
+		s.book.settle()
+		s.report(time.Since(s.began), 0)
+	})
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"text/tabwriter"
 	"time"
+
+	"culvert/e2e/chaos/relay"
 )
 
 // report prints the tables, and returns whether all went well.
@@ -11,13 +13,13 @@ func (s *stage) report(took time.Duration, leaked int) bool {
 	to := s.stdout
 	w := tabwriter.NewWriter(to, 0, 4, 2, ' ', 0)
 	row := func(name string, value any) { fmt.Fprintf(w, "%s\t%v\n", name, value) }
-	b, made := s.book, s.cutter.count()
-	row("cuts", fmt.Sprintf("%d of %d", made, s.cuts))
+	b, cuts := s.book, s.cutter.Counts()
+	row("cuts", fmt.Sprintf("%d of %d", cuts.Made, s.cuts))
 	gap, outage, byKind, open := s.gaps.spreads()
-	for k, n := range s.cutter.kinds {
-		row("  "+kind(k).String(), fmt.Sprintf("%d\tgap: %v", n, byKind[k]))
+	for k, n := range cuts.Kind {
+		row("  "+relay.Kind(k).String(), fmt.Sprintf("%d\tgap: %v", n, byKind[k]))
 	}
-	row("cuts without bytes to cut", s.cutter.idle)
+	row("cuts without bytes to cut", cuts.Idle)
 	row("connections that carried", s.relay.Carried())
 	row("messages echoed", b.echoed.Load())
 	row("down", fmt.Sprintf("%d MiB in %d messages", b.downBytes.Load()>>20, b.downCount.Load()))
@@ -45,7 +47,7 @@ func (s *stage) report(took time.Duration, leaked int) bool {
 	if total > shownFaults {
 		fmt.Fprintln(to, "...")
 	}
-	return total == 0 && made >= s.cuts
+	return total == 0 && cuts.Made >= s.cuts
 }
 
 func (s spread) String() string {

@@ -6,6 +6,9 @@ import (
 	"runtime"
 	"sync"
 	"time"
+
+	"culvert/e2e/chaos/proc"
+	"culvert/e2e/chaos/relay"
 )
 
 // watcher prints the progress, and knows who made none.
@@ -59,7 +62,7 @@ func (w *watcher) line() {
 	b := w.s.book
 	_, faults, _ := b.count()
 	fmt.Fprintf(w.to, "%4.0f s: %d cuts, %d unary calls, %d echoes, %d MiB down, %d MiB up, %d faults, %d stuck, %d goroutines\n",
-		time.Since(w.s.began).Seconds(), w.s.cutter.count(), b.unary.Load(), b.echoed.Load(),
+		time.Since(w.s.began).Seconds(), w.s.cutter.Counts().Made, b.unary.Load(), b.echoed.Load(),
 		b.downBytes.Load()>>20, b.upBytes.Load()>>20, faults, len(w.stuck()), runtime.NumGoroutine())
 }
 
@@ -79,18 +82,12 @@ func (w *watcher) stuck() []*caller {
 // hung tells who did not move for a second, and prints the stacks.
 func (w *watcher) hung() {
 	w.look()
-	wait(time.Second, nil)
+	relay.Wait(time.Second, nil)
 	w.look()
 	fmt.Fprintf(w.to, "chaos: %d goroutines; without progress for a second:", runtime.NumGoroutine())
 	for _, c := range w.stuck() {
 		fmt.Fprintf(w.to, " %s (%d)", c.name, c.done.Load())
 	}
 	fmt.Fprintln(w.to)
-	stacks(w.to)
-}
-
-// stacks prints those of all goroutines.
-func stacks(to io.Writer) {
-	buf := make([]byte, 1<<20)
-	fmt.Fprintf(to, "%s\n", buf[:runtime.Stack(buf, true)])
+	proc.Stacks(w.to)
 }

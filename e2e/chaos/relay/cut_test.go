@@ -1,4 +1,4 @@
-package main
+package relay
 
 import (
 	"context"
@@ -8,7 +8,7 @@ import (
 )
 
 func TestCutBothSides(t *testing.T) {
-	for _, k := range []kind{reset, fin} {
+	for _, k := range []Kind{reset, fin} {
 		t.Run(k.String(), func(t *testing.T) {
 			p := newPair(t)
 			end := p.cut(p.greet(), k)
@@ -25,7 +25,7 @@ func TestCutInPiece(t *testing.T) {
 		l := p.greet()
 		end := p.cut(l, inMiddle)
 		for !l.up.restricted() && !l.down.restricted() {
-			wait(time.Millisecond, nil)
+			Wait(time.Millisecond, nil)
 		}
 		const n = 64 << 10
 		_, _ = p.client.Write(frame(n))
@@ -82,7 +82,7 @@ func TestCutInHeader(t *testing.T) {
 }
 
 func TestHalfOpen(t *testing.T) {
-	for _, k := range []kind{muteUp, muteDown} {
+	for _, k := range []Kind{muteUp, muteDown} {
 		t.Run(k.String(), func(t *testing.T) {
 			p := newPair(t)
 			l := p.greet()
@@ -92,7 +92,7 @@ func TestHalfOpen(t *testing.T) {
 			}
 			end := p.cut(l, k)
 			for !muted.is(dropping) {
-				wait(time.Millisecond, nil)
+				Wait(time.Millisecond, nil)
 			}
 			_, _ = from.Write([]byte("dropped"))
 			p.quiet(to, 20*time.Millisecond)
@@ -101,8 +101,8 @@ func TestHalfOpen(t *testing.T) {
 			if n := p.over(p.server); n != 0 && k == muteUp {
 				t.Errorf("%d bytes came through", n)
 			}
-			if rec := end(); rec.seen.Sub(rec.start) < 50*time.Millisecond {
-				t.Errorf("closed after %v", rec.seen.Sub(rec.start))
+			if rec := end(); rec.Seen.Sub(rec.Start) < 50*time.Millisecond {
+				t.Errorf("closed after %v", rec.Seen.Sub(rec.Start))
 			}
 		})
 	}
@@ -129,8 +129,8 @@ func TestOneSide(t *testing.T) {
 		_, _ = p.client.Write([]byte("dropped"))
 		p.quiet(p.client, 50*time.Millisecond)
 		p.over(p.client)
-		if rec := end(); rec.seen.Sub(rec.start) < 100*time.Millisecond {
-			t.Errorf("the client's side was closed after %v", rec.seen.Sub(rec.start))
+		if rec := end(); rec.Seen.Sub(rec.Start) < 100*time.Millisecond {
+			t.Errorf("the client's side was closed after %v", rec.Seen.Sub(rec.Start))
 		}
 		p.hangUp()
 	}
@@ -138,7 +138,7 @@ func TestOneSide(t *testing.T) {
 
 func TestCutHandshake(t *testing.T) {
 	p := newPair(t)
-	if rec, ok := p.r.CutAndArm(p.greet(), maxArmed); !ok || rec.kind != reset {
+	if rec, ok := p.r.cutAndArm(p.greet(), maxArmed); !ok || rec.Kind != reset {
 		t.Fatalf("%+v, %t", rec, ok)
 	}
 	p.ends(p.client, true)
@@ -153,7 +153,7 @@ func TestCutHandshake(t *testing.T) {
 		if min(up, down) > 200 {
 			t.Errorf("%d bytes up and %d down went through", up, down)
 		}
-		if rec, ok, err := p.r.AwaitHandshake(ctx); !ok || err != nil || rec.kind != handshake {
+		if rec, ok, err := p.r.awaitHandshake(ctx); !ok || err != nil || rec.Kind != handshake {
 			t.Errorf("%+v, %t, %v", rec, ok, err)
 		}
 	}
@@ -163,7 +163,7 @@ func TestCutHandshake(t *testing.T) {
 	p.pass(p.client, p.server, "passes")
 
 	p.r.armed = 1 // too late for this connection
-	if _, ok, err := p.r.AwaitHandshake(ctx); ok || err != nil {
+	if _, ok, err := p.r.awaitHandshake(ctx); ok || err != nil {
 		t.Errorf("%t, %v, though none can come", ok, err)
 	}
 	if !l.usable() {

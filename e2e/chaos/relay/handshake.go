@@ -1,4 +1,4 @@
-package main
+package relay
 
 import (
 	"context"
@@ -6,23 +6,23 @@ import (
 	"time"
 )
 
-// CutAndArm cuts l as reset does, and the next n connections in their
+// cutAndArm cuts l as reset does, and the next n connections in their
 // handshake.
-func (r *relay) CutAndArm(l *link, n int) (record, bool) {
+func (r *Relay) cutAndArm(l *link, n int) (Record, bool) {
 	if !l.begin() {
-		return record{}, false
+		return Record{}, false
 	}
 	r.mu.Lock()
 	r.armed = n
 	r.mu.Unlock()
 	now := time.Now()
 	l.close(true)
-	return record{kind: reset, start: now, seen: now}, true
+	return Record{Kind: reset, Start: now, Seen: now}, true
 }
 
 // cutHandshake closes both sides after the first 1 to 200 bytes of one way. It
 // is called with mu held, and returns what is to be done without it.
-func (r *relay) cutHandshake(l *link) func() {
+func (r *Relay) cutHandshake(l *link) func() {
 	l.begin()
 	w := l.up
 	if r.rnd.IntN(2) == 1 {
@@ -35,15 +35,15 @@ func (r *relay) cutHandshake(l *link) func() {
 		now := time.Now()
 		l.close(hard)
 		select {
-		case r.handshakes <- record{kind: handshake, start: now, seen: now, idle: !hit}:
+		case r.handshakes <- Record{Kind: handshake, Start: now, Seen: now, idle: !hit}:
 		case <-r.done:
 		}
 	}
 }
 
-// AwaitHandshake returns the record of a connection cut in its handshake. It
-// returns false if none will come since a connection was faster than CutAndArm.
-func (r *relay) AwaitHandshake(ctx context.Context) (rec record, ok bool, err error) {
+// awaitHandshake returns the record of a connection cut in its handshake. It
+// returns false if none will come since a connection was faster than cutAndArm.
+func (r *Relay) awaitHandshake(ctx context.Context) (rec Record, ok bool, err error) {
 	t := time.NewTicker(100 * time.Millisecond)
 	defer t.Stop()
 	for {
@@ -51,10 +51,10 @@ func (r *relay) AwaitHandshake(ctx context.Context) (rec record, ok bool, err er
 		case rec := <-r.handshakes:
 			return rec, true, nil
 		case <-ctx.Done():
-			return record{}, false, ctx.Err()
+			return Record{}, false, ctx.Err()
 		case <-t.C:
 			if r.disarm() {
-				return record{}, false, nil
+				return Record{}, false, nil
 			}
 		}
 	}
@@ -62,7 +62,7 @@ func (r *relay) AwaitHandshake(ctx context.Context) (rec record, ok bool, err er
 
 // disarm disarms the relay if there is a connection that can be cut, and says
 // whether it did.
-func (r *relay) disarm() bool {
+func (r *Relay) disarm() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.armed == 0 || !slices.ContainsFunc(r.links, (*link).usable) {

@@ -1,4 +1,4 @@
-package main
+package relay
 
 import (
 	"errors"
@@ -118,8 +118,8 @@ func closeSide(c *net.TCPConn, reset bool) {
 	_ = c.Close()
 }
 
-// wait waits for d, or until stop is closed.
-func wait(d time.Duration, stop <-chan struct{}) {
+// Wait waits for d, or until stop is closed.
+func Wait(d time.Duration, stop <-chan struct{}) {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {

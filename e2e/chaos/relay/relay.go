@@ -1,4 +1,6 @@
-package main
+// Package relay forwards TCP connections and cuts them, in every way it can think
+// of.
+package relay
 
 import (
 	"context"
@@ -10,15 +12,15 @@ import (
 	"time"
 )
 
-// relay forwards TCP connections to a server and cuts them.
-type relay struct {
+// Relay forwards TCP connections to a server and cuts them.
+type Relay struct {
 	ln     net.Listener
 	server string
 	done   chan struct{}
 	wg     sync.WaitGroup
 
 	// handshakes gets a record of each connection cut in its handshake.
-	handshakes chan record
+	handshakes chan Record
 
 	mu      sync.Mutex
 	rnd     *rand.Rand
@@ -28,16 +30,16 @@ type relay struct {
 	changed chan struct{}
 }
 
-// newRelay starts a relay to server, on loopback.
-func newRelay(server string, seed uint64) (*relay, error) {
+// New starts a Relay to server, on loopback.
+func New(server string, seed uint64) (*Relay, error) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
-	r := &relay{
+	r := &Relay{
 		ln: ln, server: server,
 		done:       make(chan struct{}),
-		handshakes: make(chan record, maxArmed),
+		handshakes: make(chan Record, maxArmed),
 		rnd:        rand.New(rand.NewPCG(seed, 1)),
 		changed:    make(chan struct{}),
 	}
@@ -46,17 +48,17 @@ func newRelay(server string, seed uint64) (*relay, error) {
 }
 
 // Addr is where the relay listens.
-func (r *relay) Addr() string { return r.ln.Addr().String() }
+func (r *Relay) Addr() string { return r.ln.Addr().String() }
 
 // Carried is how many connections carried bytes each way after the handshake.
-func (r *relay) Carried() int {
+func (r *Relay) Carried() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.carried
 }
 
 // Close closes all connections and waits for all goroutines.
-func (r *relay) Close() {
+func (r *Relay) Close() {
 	_ = r.ln.Close()
 	close(r.done)
 	r.mu.Lock()
@@ -67,14 +69,14 @@ func (r *relay) Close() {
 	r.wg.Wait()
 }
 
-func (r *relay) accept() {
+func (r *Relay) accept() {
 	for {
 		c, err := r.ln.Accept()
 		if errors.Is(err, net.ErrClosed) {
 			return
 		}
 		if err != nil {
-			wait(10*time.Millisecond, r.done)
+			Wait(10*time.Millisecond, r.done)
 			continue
 		}
 		r.wg.Go(func() { r.serve(c.(*net.TCPConn)) })
@@ -82,7 +84,7 @@ func (r *relay) accept() {
 }
 
 // serve carries one connection to its end.
-func (r *relay) serve(client *net.TCPConn) {
+func (r *Relay) serve(client *net.TCPConn) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	var d net.Dialer
@@ -110,7 +112,7 @@ func (r *relay) serve(client *net.TCPConn) {
 	r.links = slices.DeleteFunc(r.links, func(o *link) bool { return o == l })
 }
 
-func (r *relay) becameReady(l *link) {
+func (r *Relay) becameReady(l *link) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.carried++
@@ -119,9 +121,9 @@ func (r *relay) becameReady(l *link) {
 	r.changed = make(chan struct{})
 }
 
-// Await returns the newest connection that carried something each way after
+// await returns the newest connection that carried something each way after
 // the handshake and is not cut, as soon as there is one.
-func (r *relay) Await(ctx context.Context) (*link, error) {
+func (r *Relay) await(ctx context.Context) (*link, error) {
 	for {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()

@@ -1,4 +1,4 @@
-package main
+package relay
 
 import (
 	"context"
@@ -10,12 +10,14 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"culvert/e2e/chaos/proc"
 )
 
 // pair is a connection through a relay, with both of its ends.
 type pair struct {
 	t              *testing.T
-	r              *relay
+	r              *Relay
 	ln             net.Listener
 	client, server *net.TCPConn
 }
@@ -29,7 +31,7 @@ func newPair(t *testing.T) *pair {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := newRelay(ln.Addr().String(), 1)
+	r, err := New(ln.Addr().String(), 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,7 +40,7 @@ func newPair(t *testing.T) *pair {
 		_ = ln.Close()
 		p.hangUp()
 		r.Close()
-		if n := leaked(before); n != 0 {
+		if n := proc.Left(before); n != 0 {
 			t.Errorf("%d goroutines left", n)
 		}
 	})
@@ -76,7 +78,7 @@ func (p *pair) greet() *link {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	l, err := p.r.Await(ctx)
+	l, err := p.r.await(ctx)
 	if err != nil {
 		p.t.Fatalf("not ready: %v", err)
 	}
@@ -139,16 +141,16 @@ func (p *pair) quiet(c *net.TCPConn, d time.Duration) {
 }
 
 // cut cuts in the background, and returns how to wait for its end.
-func (p *pair) cut(l *link, k kind) (end func() record) {
-	var rec record
+func (p *pair) cut(l *link, k Kind) (end func() Record) {
+	var rec Record
 	var ok bool
 	var wg sync.WaitGroup
-	wg.Go(func() { rec, ok = p.r.Cut(l, k) })
-	return func() record {
+	wg.Go(func() { rec, ok = p.r.cut(l, k) })
+	return func() Record {
 		p.t.Helper()
 		wg.Wait()
-		if !ok || rec.kind != k || rec.seen.Before(rec.start) {
-			p.t.Errorf("Cut(%v) = %+v, %t", k, rec, ok)
+		if !ok || rec.Kind != k || rec.Seen.Before(rec.Start) {
+			p.t.Errorf("cut(%v) = %+v, %t", k, rec, ok)
 		}
 		return rec
 	}
@@ -166,7 +168,7 @@ func TestForwards(t *testing.T) {
 	_ = p.client.CloseWrite()
 	p.ends(p.server, false)
 	p.pass(p.server, p.client, "still open")
-	if _, ok := p.r.Cut(l, reset); ok {
+	if _, ok := p.r.cut(l, reset); ok {
 		t.Error("a connection that ended was cut")
 	}
 	_ = p.server.CloseWrite()
@@ -186,7 +188,7 @@ func TestNotReadyBeforeBothWays(t *testing.T) {
 	p.pass(p.server, p.client, "101\r\n\r\n")
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
 	defer cancel()
-	if _, err := p.r.Await(ctx); err == nil {
+	if _, err := p.r.await(ctx); err == nil {
 		t.Error("ready without a byte of the server's after the handshake")
 	}
 }
