@@ -130,7 +130,7 @@ func (l *link) release() {
 	l.streams--
 	timeout := orDefault(l.target.dialer.IdleTimeout, defaultIdleTimeout)
 	switch {
-	case l.streams > 0 || l.pinned || timeout < 0:
+	case l.streams > 0 || l.pinned || l.retired || timeout < 0:
 	case l.idle == nil:
 		l.idle = time.AfterFunc(timeout, l.onIdle)
 	default:
@@ -156,6 +156,9 @@ func (l *link) retire() {
 	l.mu.Lock()
 	already := l.retired
 	l.retired = true
+	if l.idle != nil {
+		l.idle.Stop() // it would keep all of the tunnel in memory
+	}
 	l.mu.Unlock()
 	if already {
 		return

@@ -7,6 +7,7 @@ import (
 	"os"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/experimental"
 
 	"culvert/internal/ready"
 )
@@ -17,7 +18,7 @@ const modeVariable = "CULVERT_MODE"
 // DialOptions returns the options for grpc.NewClient: the dialer, the
 // transport credentials, a resolver in the place of dns that leaves names to
 // the proxy or the tunnel where there is one, interceptors that say in an RPC's
-// error why there was no way, and buffer sizes. They go ahead of the caller's
+// error why there was no way, buffer sizes and a pool of buffers. They go ahead of the caller's
 // own options.
 func (d *Dialer) DialOptions() []grpc.DialOption {
 	return []grpc.DialOption{
@@ -28,6 +29,7 @@ func (d *Dialer) DialOptions() []grpc.DialOption {
 		grpc.WithChainStreamInterceptor(d.streamExplained),
 		grpc.WithWriteBufferSize(ready.BufferSize),
 		grpc.WithReadBufferSize(ready.BufferSize),
+		experimental.WithBufferPool(ready.Buffers),
 	}
 }
 

@@ -146,18 +146,6 @@ func (r *resumed) take(s *side, n int) {
 	}
 }
 
-// takeAll reads all that the other side writes.
-func (r *resumed) takeAll(s, other *side) {
-	for done := false; !done || s.read < other.written; {
-		select {
-		case <-other.done:
-			done = true
-		default:
-		}
-		r.take(s, 1<<16)
-	}
-}
-
 // cut ends what carries the stream. The next dials go as fail says.
 func (r *resumed) cut(fail []byte) {
 	r.mu.Lock()

@@ -16,7 +16,9 @@ type caller struct {
 	closed bool
 }
 
-func (c *caller) RemoteAddr() net.Addr { return net.TCPAddrFromAddrPort(netip.MustParseAddrPort(c.from)) }
+func (c *caller) RemoteAddr() net.Addr {
+	return net.TCPAddrFromAddrPort(netip.MustParseAddrPort(c.from))
+}
 
 func (c *caller) Close() error {
 	c.closed = true

@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/experimental"
 	"google.golang.org/grpc/peer"
 
 	"culvert/internal/ready"
@@ -31,7 +32,8 @@ func FromContext(ctx context.Context) (Info, bool) {
 
 // ServerOptions returns the options for a grpc.Server that serves the
 // Listener: Credentials, the interceptors that put Info into the context of
-// each RPC, an answer to clients that verify that gRPC passes, and buffer sizes.
+// each RPC, an answer to clients that verify that gRPC passes, buffer sizes and a
+// pool of buffers.
 // The interceptors are chained ahead of those in later options. A later
 // grpc.UnknownServiceHandler takes the place of the one that is among them.
 func (l *Listener) ServerOptions() []grpc.ServerOption {
@@ -42,6 +44,7 @@ func (l *Listener) ServerOptions() []grpc.ServerOption {
 		grpc.UnknownServiceHandler(unknown),
 		grpc.WriteBufferSize(ready.BufferSize),
 		grpc.ReadBufferSize(ready.BufferSize),
+		experimental.BufferPool(ready.Buffers),
 	}
 }
 

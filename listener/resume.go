@@ -64,11 +64,11 @@ func (l *Listener) upgrade(w http.ResponseWriter, r *http.Request, protected, as
 	if err == nil {
 		err = a.Attach(ws, 0)
 	}
-	if err != nil {
+	if err != nil && (ws == nil || c.Err() != nil) {
 		c.Abort()
 		return nil, err
 	}
-	return c, nil
+	return c, nil // even if the WebSocket was cut, and the next one attached, by now
 }
 
 // wantsInner reports whether r asks for a tunnel with inner TLS, and returns why
