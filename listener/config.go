@@ -35,6 +35,7 @@ const (
 	defaultMaxHead          = 16 << 10
 	defaultMaxSessions      = 10_000
 
+	defaultMaxUnread              = 32 << 20
 	defaultMaxHandshakes          = 1024
 	defaultMaxHandshakesFrom      = 256
 	defaultMaxSessionsOfPrincipal = 1000
@@ -152,6 +153,12 @@ type Config struct {
 	MaxResumable int
 	MaxReplay    int64
 
+	// MaxUnread bounds the memory, in bytes, of what came through tunnels and
+	// was not read yet, for all of them together. When it is used up, the one
+	// that holds most is ended, unless that is less than 1 MiB. 0 means
+	// 32 MiB. A Budget in Mux takes its place.
+	MaxUnread int64
+
 	// SamePrincipal decides whether the principal that Authorize returned for
 	// a request to resume is the one that opened the tunnel. Nil means
 	// reflect.DeepEqual. A client certificate has to be the same in any case.
@@ -201,6 +208,9 @@ func (c *Config) withDefaults() Config {
 	}
 	if r.ForwardedHeader == "" {
 		r.ForwardedHeader = clientaddr.XForwardedFor
+	}
+	if r.MaxUnread == 0 {
+		r.MaxUnread = defaultMaxUnread
 	}
 	if r.Logger == nil {
 		r.Logger = slog.New(slog.DiscardHandler)

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"culvert/internal/clientaddr"
+	"culvert/mux"
 	"culvert/resume"
 	"culvert/wsconn"
 )
@@ -35,6 +36,7 @@ type Listener struct {
 	sessions *resume.Sessions
 	infos    sync.Map // net.Addr of a tunnel's connections to its *Info
 	counters counters
+	unread   *mux.Budget
 
 	handshakes handshakes
 
@@ -65,6 +67,9 @@ func Wrap(port net.Listener, cfg *Config) *Listener {
 		port = clientaddr.Listen(port, l.cfg.ProxyProtocol, l.cfg.HandshakeTimeout)
 	}
 	l.port = port
+	if l.cfg.TLS != nil {
+		l.cfg.TLS = newPace().configure(l.cfg.TLS)
+	}
 	l.webConns = newQueue(port.Addr())
 	l.web = &http.Server{
 		Handler:           http.HandlerFunc(l.route),
@@ -102,6 +107,7 @@ func New(cfg *Config) *Listener {
 		closed:   make(chan struct{}),
 		carriers: map[carrier]struct{}{},
 		countOf:  map[any]int{},
+		unread:   mux.NewBudget(full.MaxUnread),
 	}
 	l.handshakes = handshakes{
 		max: full.MaxHandshakes, maxFrom: full.MaxHandshakesFromAddress,

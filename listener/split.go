@@ -116,8 +116,11 @@ func (l *Listener) tellApart(c net.Conn) (inner net.Conn, isHTTP2 bool, err erro
 	defer cancel()
 	inner = c
 	if l.cfg.TLS != nil {
-		t := tls.Server(c, l.cfg.TLS)
-		if err := t.HandshakeContext(ctx); err != nil {
+		p := &paced{Conn: c}
+		t := tls.Server(p, l.cfg.TLS)
+		err := t.HandshakeContext(ctx)
+		p.leave()
+		if err != nil {
 			return nil, false, err
 		}
 		if p := t.ConnectionState().NegotiatedProtocol; p != "" {

@@ -47,6 +47,9 @@ func (t *tunnel) serve(c net.Conn) {
 	if l.cfg.Mux != nil {
 		cfg = *l.cfg.Mux
 	}
+	if cfg.Budget == nil {
+		cfg.Budget = l.unread
+	}
 	cfg.FirstStream = t.info.Header.Get(headerFirstStream) == "1"
 	cfg.Handle = func(s *mux.Session, st net.Conn) {
 		l.deliver(&conn{Conn: st, Reader: ready.New(st), auth: t.auth, addr: t.addr}, s.Done())

@@ -45,6 +45,10 @@ type Config struct {
 	// of what is left. 0 means 64 MiB; a negative one means none.
 	SessionWindow int
 
+	// Budget, if not nil, bounds what all sessions that share it hold of data
+	// that came and was not read.
+	Budget *Budget
+
 	// CloseTimeout is how long a closed stream waits for the peer to close
 	// it too before it is reset. 0 means 10 s.
 	CloseTimeout time.Duration

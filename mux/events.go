@@ -11,6 +11,7 @@ func (st *stream) push(b []byte) (woke bool) {
 		return false
 	}
 	st.buf.write(b)
+	st.session.hold(len(b))
 	st.state.Or(isBuffered)
 	return st.wake()
 }

@@ -35,6 +35,7 @@ func (s *Session) takeFirst() *stream {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	if st.state.Load()&isFinished != 0 {
+		s.hold(-st.buf.n)
 		st.buf.discard()
 		st.state.Or(isRemoved)
 		delete(s.streams, st.id)

@@ -7,16 +7,18 @@ import (
 
 // onHeader handles a frame header. If a body follows it sets current and left.
 func (s *Session) onHeader(h header) (woke bool, err error) {
-	switch h.kind {
-	case typePing:
-		return false, s.onPing(h)
-	case typeGoAway:
+	if h.kind == typePing || h.kind == typeGoAway {
+		s.chargeFrame(h, nil)
+		if h.kind == typePing {
+			return false, s.onPing(h)
+		}
 		return false, s.onGoAway(h)
 	}
 	st, err := s.streamOf(h)
 	if err != nil {
 		return false, err
 	}
+	s.chargeFrame(h, st)
 	body := h.kind == typeData && h.length > 0
 	if body {
 		s.current, s.left, s.last = st, h.length, h.flags&flagFIN != 0
@@ -76,14 +78,15 @@ func (s *Session) streamOf(h header) (*stream, error) {
 	if st != nil || h.stream == 0 || h.stream%2 == s.nextID%2 {
 		return nil, protocolError(fmt.Sprintf("stream %d cannot be opened", h.stream))
 	}
-	st = newStream(s, h.stream, true)
 	if s.local || s.inbound >= s.cfg.MaxStreams || len(s.waiting) >= s.cfg.AcceptBacklog {
-		if !s.local {
+		if !s.local && !s.refused {
+			s.refused = true
 			s.cfg.Logger.Warn("mux: refused a stream", "remote", s.RemoteAddr(), "open", s.inbound, "waiting", len(s.waiting))
 		}
 		s.queue(header{typeWindow, flagRST, h.stream, 0})
 		return nil, nil
 	}
+	st = newStream(s, h.stream, true)
 	s.streams[st.id] = st
 	s.admit(st)
 	return st, nil

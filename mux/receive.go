@@ -4,11 +4,13 @@ import (
 	"errors"
 	"io"
 	"os"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"culvert/internal/token"
+	"culvert/internal/toll"
 )
 
 // Reading goes by turns. Whoever has the token reads the connection for all
@@ -33,6 +35,7 @@ var largeReads = sync.Pool{New: func() any { b := make([]byte, largerRead); retu
 // receiver is the reading side of a session.
 type receiver struct {
 	rtoken token.Token // the right to read the connection
+	gate   toll.Gate   // for frames without data
 	small  [smallRead]byte
 
 	partial    [headerSize]byte // a header of which not all has come, of the reader
@@ -96,6 +99,7 @@ func (s *Session) readIfIdle() {
 		_, woke, ferr = s.feed(got, nil)
 		if large != nil {
 			largeReads.Put(large)
+			runtime.Gosched() // it goes on and on: others first
 		}
 		if s.endOn(ferr) || s.endOn(s.resume(err)) {
 			return

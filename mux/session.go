@@ -39,6 +39,7 @@ type Session struct {
 
 	receiver
 	firstStream
+	unread atomic.Int64 // bytes in buffers, if there is a Budget
 
 	mu       sync.Mutex
 	err      error              // why the session ended; does not change after done
@@ -48,6 +49,7 @@ type Session struct {
 	handling bool               // handle is running
 	inbound  int                // streams that the peer opened
 	lent     int                // of SessionWindow
+	refused  bool               // a stream, for being one too many
 	open     int                // streams that this side has not closed
 	idle     chan struct{}      // closed when open falls to 0; nil if nobody waits
 	local    bool               // this side takes and opens no more streams
@@ -89,6 +91,9 @@ func newSession(c net.Conn, cfg *Config, firstID uint32) (*Session, error) {
 	}
 	if full.FirstStream {
 		s.addFirst(firstID == 2)
+	}
+	if full.Budget != nil {
+		full.Budget.enter(s)
 	}
 	s.startReceiving()
 	return s, nil
@@ -291,6 +296,9 @@ func (s *Session) fail(err error) {
 	close(s.done)
 	s.mu.Unlock()
 	_ = s.carrier.Close()
+	if s.cfg.Budget != nil {
+		s.cfg.Budget.leave(s)
+	}
 	if s.cfg.Ended != nil {
 		go s.cfg.Ended(s)
 	}

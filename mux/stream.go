@@ -130,6 +130,7 @@ func (st *stream) takeBuffered(p []byte) (n int, err error) {
 	}
 	st.mu.Lock()
 	n = st.buf.read(p)
+	st.session.hold(-n)
 	more := st.buf.n > 0
 	if !more {
 		st.state.And(^uint32(isBuffered))
@@ -211,6 +212,7 @@ func (st *stream) Close() error {
 		st.rdeadline.Set(time.Time{})
 		st.wdeadline.Set(time.Time{})
 		st.mu.Lock()
+		st.session.hold(-st.buf.n)
 		st.buf.discard()
 		state := st.state.Load()
 		gone := state&(isReset|isEnded) != 0

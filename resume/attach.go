@@ -180,9 +180,21 @@ func (c *Conn) cut(a *Attachment, err error) {
 	if !c.renewing { // a server may have let it go for the next one
 		c.ages.died(c.cutAt.Sub(a.born))
 	}
-	c.beat.reset(c, c.cfg.Window)
+	c.beat.reset(c, c.window())
 	c.cfg.Observe.cut(err)
 	c.redial()
+}
+
+// tightWindow is how long a server keeps a stream that has no carrier when more
+// than half of the memory for replay is in use.
+const tightWindow = 10 * time.Second
+
+// window returns how long the stream may be without a carrier; mu is held.
+func (c *Conn) window() time.Duration {
+	if c.dial == nil && c.out.budget.isTight() {
+		return min(c.cfg.Window, tightWindow)
+	}
+	return c.cfg.Window
 }
 
 // isOver reports whether no carrier is needed any more; mu is held.

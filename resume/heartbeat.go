@@ -54,8 +54,8 @@ func (c *Conn) onBeat() {
 		return
 	}
 	after := now.Sub(c.cutAt)
-	if after < c.cfg.Window {
-		c.beat.reset(c, c.cfg.Window-after)
+	if window := c.window(); after < window {
+		c.beat.reset(c, window-after)
 		return
 	}
 	c.fail(&LostError{Cut: c.cutBy, Cause: c.orNobody(c.noWay), After: after})
@@ -66,7 +66,7 @@ func (c *Conn) orNobody(err error) error {
 	if err == nil {
 		err = errors.New("nobody asked for it")
 	}
-	return fmt.Errorf("within the window of %v: %w", c.cfg.Window, err)
+	return fmt.Errorf("within the window of %v: %w", c.window(), err)
 }
 
 // look asks a silent peer for a sign of life, cuts the carrier of one that gives

@@ -124,7 +124,18 @@ func (c *Conn) readFailed(a *Attachment, err error) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.dial == nil && c.cur.Load() == a && isViolation(err) {
+		c.fail(&ProtocolError{err.Error()}) // such a client gets no second chance
+		return
+	}
 	c.cut(a, err)
+}
+
+// isViolation reports whether err says that the peer broke the carrier's
+// protocol.
+func isViolation(err error) bool {
+	var v interface{ IsViolation() bool }
+	return errors.As(err, &v) && v.IsViolation()
 }
 
 // skipDuplicate drops what was received on the carrier before, after the peer

@@ -25,6 +25,7 @@ import (
 	"github.com/pion/transport/v3/deadline"
 
 	"culvert/internal/token"
+	"culvert/internal/toll"
 )
 
 // Conn is a WebSocket as a net.Conn. All its methods may be called
@@ -40,7 +41,8 @@ type Conn struct {
 	early []byte     // raw bytes that came with the handshake
 	dec   decoder
 	rate  tokenBucket
-	rerr  error // what every further Read returns
+	gate  toll.Gate // for texts
+	rerr  error     // what every further Read returns
 
 	wtoken    token.Token        // the right to write a frame
 	wdeadline *deadline.Deadline // of Write

@@ -7,6 +7,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/gobwas/ws"
+
+	"culvert/internal/toll"
 )
 
 // onControl handles a control frame that Read met (RFC 6455, Section 5.5). It
@@ -66,11 +68,17 @@ func mayBeSent(code uint16) bool {
 	}
 }
 
+// textRate is how fast text messages may come. Whoever reads waits for that.
+//
+//nolint:gochecknoglobals // never changed
+var textRate = toll.Rate{Burst: 4096, Every: 50 * time.Microsecond}
+
 // onText handles a text message that Read met.
 func (c *Conn) onText(text []byte) error {
 	if c.cfg.OnText == nil {
 		return &ProtocolError{CloseUnsupportedData, "text message where only binary ones are expected"}
 	}
+	c.gate.Pass(1, textRate, c.closed)
 	c.cfg.OnText(text)
 	return nil
 }

@@ -52,6 +52,9 @@ func (e *ProtocolError) Error() string {
 	return "wsconn: peer violated the protocol: " + e.Reason
 }
 
+// IsViolation says that the peer is at fault, rather than the network.
+func (*ProtocolError) IsViolation() bool { return true }
+
 // StatusError is returned by Dial when a server, or a proxy asked to CONNECT,
 // answered with a status that does not open the way. Its text names who
 // answered what, and Advice.
