@@ -10,9 +10,11 @@ SHELL := bash
 .DELETE_ON_ERROR:
 
 bin := $(CURDIR)/.bin
-modules := . bench e2e tools
-linted := . bench e2e
-steps := lint cross test fuzz e2e chaos demo bench-smoke
+modules := . bench e2e fuzz/differential tools
+linted := . bench e2e fuzz/differential
+steps := lint cross test fuzz e2e chaos hostile-smoke soak-smoke demo bench-smoke vuln-if-online
+# Directories and their packages with fuzz targets.
+fuzzed := .:./fuzz .:./fallback .:./resume .:./internal/clientaddr fuzz/differential:.
 
 .PHONY: help
 help: ## Show this list
@@ -36,19 +38,20 @@ lint: $(bin)/golangci-lint ## Check formatting, modules, vet and golangci-lint
 test: ## Run unit, conformance and interop tests under the race detector
 	go test -race $(ARGS) ./...
 	cd bench && go test ./...
-	cd e2e && go test -race $(ARGS) ./interop/... ./chaos/...
+	cd fuzz/differential && go test -race $(ARGS) ./...
+	cd e2e && go test -race $(ARGS) ./interop/... ./chaos/... ./soak/... ./hostile/...
 
 .PHONY: race
 race: test ## The same as test
 
 .PHONY: fuzz
 fuzz: ## Fuzz each target for T (30s), one at a time
-	@for p in ./fuzz ./fallback ./resume; do \
+	@for dp in $(fuzzed); do (cd $${dp%%:*}; p=$${dp#*:}; \
 		targets=$$(go test -list '^Fuzz' $$p | grep '^Fuzz' || true); \
-		[[ -n $$targets ]] || { echo "no fuzz target in $$p" >&2; exit 1; }; \
+		[[ -n $$targets ]] || { echo "no fuzz target in $$dp" >&2; exit 1; }; \
 		for f in $$targets; do \
-			echo "== $$p $$f"; go test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(T) -fuzzminimizetime 10x $$p; \
-		done; \
+			echo "== $$dp $$f"; go test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(T) -fuzzminimizetime 10x $$p; \
+		done); \
 	done
 
 .PHONY: bench
@@ -65,11 +68,27 @@ bench-smoke: ## Run every benchmark very briefly, to see that it runs
 
 .PHONY: e2e
 e2e: proxies ## Run RPCs through real proxies, installed if missing, and odd peers
-	cd e2e && go test -count=1 -timeout 20m ./nginx/... ./cuts/... ./matrix/...
+	cd e2e && go test -count=1 -timeout 20m ./nginx/... ./cuts/... ./matrix/... ./inner/...
 
 .PHONY: chaos
 chaos: ## Cut a tunnel under load, 1,000 times (CUTS), in every way
 	cd e2e && go run ./chaos -cuts $(CUTS)
+
+.PHONY: hostile
+hostile: ## Attack a server under load in every way, and show what its callers notice
+	cd e2e && go run ./hostile $(ARGS)
+
+.PHONY: hostile-smoke
+hostile-smoke:
+	cd e2e && go run ./hostile -smoke
+
+.PHONY: soak
+soak: ## Ten minutes of mixed load and cuts: nothing may grow
+	cd e2e && go run ./soak $(ARGS)
+
+.PHONY: soak-smoke
+soak-smoke:
+	cd e2e && go run ./soak -for 30s
 
 .PHONY: matrix
 matrix: proxies ## Print which way is taken through which proxy
@@ -109,8 +128,14 @@ cross: ## Build and vet for each system and processor
 vuln: $(bin)/govulncheck ## Look for known vulnerabilities, at vuln.go.dev
 	@for m in $(linted); do echo "$$m: govulncheck"; (cd $$m && $(bin)/govulncheck ./...); done
 
+# CI may have no way there.
+.PHONY: vuln-if-online
+vuln-if-online: $(bin)/govulncheck
+	@if curl -fsS -m 20 -o /dev/null https://vuln.go.dev/index/modules.json; then $(MAKE) --no-print-directory vuln; \
+		else echo "NOT CHECKED for vulnerabilities: no way to vuln.go.dev" >&2; fi
+
 .PHONY: ci
-ci: T = 5s
+ci: T = 3s
 ci: CUTS = 150
 ci: ## Run all that CI runs and say how long each step took
 	@SECONDS=0; took=; for step in $(steps); do \

@@ -108,7 +108,8 @@ type Config struct {
 	// MaxHandshakes is how many connections of the port may be there that
 	// have not told what they want: in TLS, in a request's head, idle between
 	// requests of HTTP/1.1, or waiting for Accept. For one more, the slowest
-	// is closed if it has taken over a second, else the new one. 0 means 1024.
+	// is closed if it has taken over a second, else one from an address that
+	// has more than the new one's, else the new one. 0 means 1024.
 	MaxHandshakes int
 
 	// MaxHandshakesFromAddress is how many of them may come from one IPv4
@@ -148,8 +149,8 @@ type Config struct {
 
 	// MaxResumable is how many such tunnels there may be, and MaxReplay
 	// bounds the memory, in bytes, that all of them keep to send again,
-	// beyond 16 KiB each. Tunnels above either end with their WebSocket. 0
-	// means 10,000 and 256 MiB.
+	// beyond 16 KiB each, of which one principal may have an eighth. Tunnels
+	// above either end with their WebSocket. 0 means 10,000 and 256 MiB.
 	MaxResumable int
 	MaxReplay    int64
 

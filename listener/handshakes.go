@@ -18,7 +18,8 @@ const patience = time.Second
 // they are in TLS, in the head of a request, idle between two requests of
 // HTTP/1.1, or wait for Accept. There is room for so many, and for fewer from
 // one address. When it is used up, the one that has taken longest makes room
-// for the next; if that is no slow one, it is the next that has to go.
+// for the next, or if that is no slow one, one from an address that has more
+// than the next one's; else it is the next that has to go.
 type handshakes struct {
 	max, maxFrom int
 	exempt       []netip.Prefix // of proxies, from which many come
@@ -48,7 +49,7 @@ func (h *handshakes) begin(c net.Conn) *handshake {
 		h.counters.handshakesFrom.Add(1)
 		return nil
 	}
-	if h.order.Len() >= h.max && !h.evict(netip.Prefix{}) {
+	if h.order.Len() >= h.max && !h.evict(netip.Prefix{}) && !h.evictCrowd(x.from) {
 		h.counters.handshakes.Add(1)
 		return nil
 	}
@@ -67,12 +68,38 @@ func (h *handshakes) evict(from netip.Prefix) bool {
 		if from.IsValid() && x.from != from {
 			continue
 		}
-		h.remove(x)
-		h.counters.evicted.Add(1)
-		_ = x.conn.Close()
+		h.close(x)
 		return true
 	}
 	return false
+}
+
+// evictCrowd closes the oldest connection from the address that has most, if
+// those are more than from has by two; mu is held.
+func (h *handshakes) evictCrowd(from netip.Prefix) bool {
+	crowd, most := netip.Prefix{}, h.from[from]+1
+	for p, n := range h.from {
+		if n > most {
+			crowd, most = p, n
+		}
+	}
+	if !crowd.IsValid() {
+		return false
+	}
+	for e := h.order.Front(); e != nil; e = e.Next() {
+		if x := e.Value.(*handshake); x.from == crowd {
+			h.close(x)
+			return true
+		}
+	}
+	return false
+}
+
+// close makes x make room; mu is held.
+func (h *handshakes) close(x *handshake) {
+	h.remove(x)
+	h.counters.evicted.Add(1)
+	_ = x.conn.Close()
 }
 
 // again counts x once more: it waits for another request.

@@ -72,3 +72,26 @@ func TestHandshakes(t *testing.T) {
 		}
 	})
 }
+
+// TestCrowd has one address take all the room, quickly: it makes room for
+// another one, and for no more than its share.
+func TestCrowd(t *testing.T) {
+	h := &handshakes{max: 4, maxFrom: 10, counters: &counters{}, from: map[netip.Prefix]int{}}
+	begin := func(from string) (*caller, *handshake) {
+		c := &caller{from: from}
+		return c, h.begin(c)
+	}
+	first, _ := begin("192.0.2.1:1")
+	for _, from := range []string{"192.0.2.1:2", "192.0.2.1:3", "192.0.2.1:4"} {
+		begin(from)
+	}
+	if _, x := begin("192.0.2.2:1"); x == nil || !first.closed {
+		t.Error("got no room beside a crowd")
+	}
+	if _, x := begin("192.0.2.2:2"); x == nil {
+		t.Error("got no room for a second beside a crowd of three")
+	}
+	if _, x := begin("192.0.2.2:3"); x != nil {
+		t.Error("got room for a third, and no more than two are left of the crowd")
+	}
+}

@@ -6,6 +6,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/experimental"
+	"google.golang.org/grpc/mem"
 	"google.golang.org/grpc/peer"
 
 	"culvert/internal/ready"
@@ -79,3 +80,12 @@ type infoStream struct {
 
 // Context implements grpc.ServerStream.
 func (s *infoStream) Context() context.Context { return s.ctx }
+
+// BufferPool returns the pool that ServerOptions and fallback's DialOptions have
+// grpc receive messages with. For those that it sends, grpc takes what it calls
+// the default pool, which only a program may set:
+//
+//	func init() { experimental.SetDefaultBufferPool(listener.BufferPool()) }
+//
+// Otherwise a message of 33 KiB to 1 MiB that waits to be sent costs 1 MiB.
+func BufferPool() mem.BufferPool { return ready.Buffers }

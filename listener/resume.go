@@ -17,6 +17,7 @@ func (c *Config) newSessions() *resume.Sessions {
 		cfg = cfg.WithHeartbeat(c.WebSocket.PingInterval, c.WebSocket.SilenceTimeout)
 	}
 	s := &resume.Sessions{Config: cfg, Max: c.MaxResumable, MaxReplay: c.MaxReplay}
+	s.Key = func(principal any) any { return keyOf(principal.(owner).principal) }
 	if same := c.SamePrincipal; same != nil {
 		s.Same = func(opened, resumes any) bool {
 			a, b := opened.(owner), resumes.(owner)

@@ -2,82 +2,87 @@ package mux
 
 import (
 	"errors"
-	"sync"
 	"sync/atomic"
 	"time"
 )
 
-// errUnread ends a session that held most of a Budget.
-var errUnread = errors.New("mux: too much came that nobody reads, and this session holds most of it")
+// errUnread ends a session whose data nobody reads.
+var errUnread = errors.New("mux: too much came that nobody reads")
 
-// fairShare is what a session may hold in any case, and reliefInterval how
-// often one may be ended.
+// fairShare is what a session may hold in any case. clogLimit is how long one
+// that holds more may have to wait, and clogPause how often it looks.
 const (
-	fairShare      = 1 << 20
-	reliefInterval = 10 * time.Millisecond
+	fairShare = 1 << 20
+	clogLimit = 10 * time.Second
+	clogPause = 2 * time.Millisecond
 )
 
 // Budget bounds what all sessions that share it hold of data that came and was
-// not read. When it is used up, the session that holds most is ended, unless
-// that is no more than 1 MiB. It may be used concurrently.
+// not read. While it is used up, a session that holds more than 1 MiB reads
+// nothing more from its connection until some of it was read, and ends after
+// 10 s of that. It may be used concurrently.
 type Budget struct {
-	max      int64
-	used     atomic.Int64
-	relieved atomic.Int64 // when a session was last looked for, in ns since start
-
-	start    time.Time
-	mu       sync.Mutex
-	sessions map[*Session]struct{}
+	max  int64
+	used atomic.Int64
 }
 
 // NewBudget returns a Budget of max bytes.
-func NewBudget(max int64) *Budget {
-	return &Budget{max: max, start: time.Now(), sessions: map[*Session]struct{}{}}
-}
+func NewBudget(max int64) *Budget { return &Budget{max: max} }
 
 // Used returns how many bytes are held.
 func (b *Budget) Used() int64 { return b.used.Load() }
 
-func (b *Budget) enter(s *Session) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.sessions[s] = struct{}{}
-}
-
-func (b *Budget) leave(s *Session) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	delete(b.sessions, s)
-}
-
-// hold counts n bytes more, or fewer, that the session holds. It does not block.
+// hold counts n bytes more, or fewer, that the session holds.
 func (s *Session) hold(n int) {
-	b := s.cfg.Budget
-	if b == nil || n == 0 {
-		return
-	}
-	s.unread.Add(int64(n))
-	if b.used.Add(int64(n)) <= b.max || n < 0 {
-		return
-	}
-	now, last := int64(time.Since(b.start)), b.relieved.Load()
-	if now-last >= int64(reliefInterval) && b.relieved.CompareAndSwap(last, now) {
-		go b.relieve()
+	if b := s.cfg.Budget; b != nil && n != 0 {
+		s.unread.Add(int64(n))
+		b.used.Add(int64(n))
 	}
 }
 
-// relieve ends the session that holds most.
-func (b *Budget) relieve() {
-	var worst *Session
-	b.mu.Lock()
-	for s := range b.sessions {
-		if worst == nil || s.unread.Load() > worst.unread.Load() {
-			worst = s
+// isClogged reports whether the session has to wait before it reads.
+func (s *Session) isClogged() bool {
+	b := s.cfg.Budget
+	return b != nil && b.used.Load() > b.max && s.unread.Load() > fairShare
+}
+
+// unclog waits while the session is clogged, as long as st, if not nil, has
+// nothing to tell its caller. The caller has the right to read.
+func (s *Session) unclog(st *stream) {
+	var closed <-chan struct{}
+	var late <-chan struct{}
+	if st != nil {
+		closed, late = st.closed, st.rdeadline.Done()
+	}
+	for s.isClogged() {
+		if s.clogged.IsZero() {
+			s.clogged = time.Now()
+		} else if time.Since(s.clogged) > clogLimit {
+			s.cfg.Logger.Warn("mux: session ended", "remote", s.RemoteAddr(), "err", errUnread)
+			s.fail(errUnread)
+			return
+		}
+		timer := time.NewTimer(clogPause)
+		select {
+		case <-timer.C:
+		case <-s.done:
+		case <-closed:
+		case <-late:
+		}
+		timer.Stop()
+		if st != nil && st.ready() || s.hasEnded() {
+			return
 		}
 	}
-	b.mu.Unlock()
-	if worst != nil && worst.unread.Load() > fairShare {
-		worst.cfg.Logger.Warn("mux: session ended", "remote", worst.RemoteAddr(), "err", errUnread)
-		worst.fail(errUnread)
+	s.clogged = time.Time{}
+}
+
+// hasEnded reports whether the session has.
+func (s *Session) hasEnded() bool {
+	select {
+	case <-s.done:
+		return true
+	default:
+		return false
 	}
 }

@@ -8,8 +8,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/pion/transport/v3/test"
-
 	"culvert/mux"
 )
 
@@ -52,52 +50,61 @@ func TestFloods(t *testing.T) {
 	}
 }
 
-// TestBudget fills the memory of several sessions with data that nobody reads:
-// the one that holds most is ended, and the others go on.
+// TestBudget fills the memory that sessions share with data that nobody reads:
+// who holds much is not read from, until somebody reads or it is ended, and who
+// holds little goes on.
 func TestBudget(t *testing.T) {
-	defer test.CheckRoutines(t)()
-	budget := mux.NewBudget(4 << 20)
-	var ends []func()
-	var sessions []*mux.Session
-	var held []net.Conn
-	for _, size := range []int{500 << 10, 3 << 20, 700 << 10} {
-		s, peer, end := bare(t, &mux.Config{Budget: budget})
-		ends = append(ends, end)
-		sessions = append(sessions, s)
-		go func() { _, _ = io.Copy(io.Discard, peer) }()
-		_, _ = peer.Write(frame(0, 1, 1, 1, 0))
-		st, err := s.Accept()
-		if err != nil {
-			t.Fatal(err)
-		}
-		held = append(held, st)
-		_, _ = peer.Write(frame(0, 0, 0, 1, uint32(size), make([]byte, size)...))
+	for _, reads := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			budget := mux.NewBudget(2 << 20)
+			hog, hogPeer, end := bare(t, &mux.Config{Budget: budget})
+			defer end()
+			other, otherPeer, endOther := bare(t, &mux.Config{Budget: budget})
+			defer endOther()
+			held, st := open(t, hog, hogPeer), open(t, other, otherPeer)
+			sent := make(chan struct{})
+			go func() {
+				defer close(sent)
+				for range 30 {
+					_, _ = hogPeer.Write(frame(0, 0, 0, 1, 100<<10, make([]byte, 100<<10)...))
+				}
+			}()
+			<-time.After(time.Second)
+			if n := budget.Used(); n < 2<<20 || n > 2<<20+256<<10 {
+				t.Errorf("got %d bytes held, want 2 MiB and what one read brings", n)
+			}
+			go func() { _, _ = otherPeer.Write(frame(0, 0, 0, 1, 100<<10, bytes.Repeat([]byte{1}, 100<<10)...)) }()
+			if _, err := io.ReadFull(st, make([]byte, 100<<10)); err != nil {
+				t.Errorf("got %v from who holds little, want all that was sent", err)
+			}
+			if reads {
+				if _, err := io.ReadFull(held, make([]byte, 3000<<10)); err != nil {
+					t.Errorf("got %v from who reads again, want all that was sent", err)
+				}
+			} else {
+				<-time.After(11 * time.Second)
+				if hog.Err() == nil {
+					t.Error("got no end of who does not read for 10 s")
+				}
+			}
+			<-sent
+			_ = held.Close()
+			_ = st.Close()
+			if n := budget.Used(); n != 0 {
+				t.Errorf("got %d bytes held, want none once all streams are closed", n)
+			}
+		})
 	}
-	s, peer, end := bare(t, &mux.Config{Budget: budget})
-	ends = append(ends, end)
+}
+
+// open has the peer of s open stream 1.
+func open(t *testing.T, s *mux.Session, peer net.Conn) net.Conn {
+	t.Helper()
 	go func() { _, _ = io.Copy(io.Discard, peer) }()
-	_, _ = peer.Write(frame(0, 1, 1, 1, 0))
-	st, err := s.Accept()
+	go func() { _, _ = peer.Write(frame(0, 1, 1, 1, 0)) }()
+	c, err := s.Accept()
 	if err != nil {
 		t.Fatal(err)
 	}
-	go func() { _, _ = peer.Write(frame(0, 0, 0, 1, 100<<10, bytes.Repeat([]byte{1}, 100<<10)...)) }()
-	<-sessions[1].Done()
-	if _, err := io.ReadFull(st, make([]byte, 100<<10)); err != nil {
-		t.Errorf("got %v from the session that came last, want all that was sent", err)
-	}
-	for _, i := range []int{0, 2} {
-		if err := sessions[i].Err(); err != nil {
-			t.Errorf("session %d: got %v, want that it goes on", i, err)
-		}
-	}
-	for _, st := range append(held, st) {
-		_ = st.Close()
-	}
-	if n := budget.Used(); n != 0 {
-		t.Errorf("got %d bytes in use, want none once all streams are closed", n)
-	}
-	for _, end := range ends {
-		end()
-	}
+	return c
 }

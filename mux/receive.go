@@ -34,9 +34,10 @@ var largeReads = sync.Pool{New: func() any { b := make([]byte, largerRead); retu
 
 // receiver is the reading side of a session.
 type receiver struct {
-	rtoken token.Token // the right to read the connection
-	gate   toll.Gate   // for frames without data
-	small  [smallRead]byte
+	rtoken  token.Token // the right to read the connection
+	gate    toll.Gate   // for frames without data
+	clogged time.Time   // since when the reader waits for others to read; zero if it does not
+	small   [smallRead]byte
 
 	partial    [headerSize]byte // a header of which not all has come, of the reader
 	partialLen int
@@ -87,6 +88,9 @@ func (s *Session) readIfIdle() {
 	}
 	defer s.passToken()
 	for woke, filled := false, false; !woke; {
+		if s.isClogged() {
+			s.unclog(nil)
+		}
 		raw := s.small[:]
 		var large *[]byte
 		if filled {
@@ -114,6 +118,10 @@ func (s *Session) readIfIdle() {
 func (s *Session) lead(st *stream, p []byte, get func() []byte) (n int) {
 	defer s.passToken()
 	for n == 0 && s.beginLead(st) {
+		if s.isClogged() {
+			s.unclog(st)
+			continue
+		}
 		if p == nil && s.current == st && s.left >= smallRead {
 			p = get()
 		}

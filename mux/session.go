@@ -92,9 +92,6 @@ func newSession(c net.Conn, cfg *Config, firstID uint32) (*Session, error) {
 	if full.FirstStream {
 		s.addFirst(firstID == 2)
 	}
-	if full.Budget != nil {
-		full.Budget.enter(s)
-	}
 	s.startReceiving()
 	return s, nil
 }
@@ -296,9 +293,6 @@ func (s *Session) fail(err error) {
 	close(s.done)
 	s.mu.Unlock()
 	_ = s.carrier.Close()
-	if s.cfg.Budget != nil {
-		s.cfg.Budget.leave(s)
-	}
 	if s.cfg.Ended != nil {
 		go s.cfg.Ended(s)
 	}

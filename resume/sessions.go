@@ -40,6 +40,11 @@ type Sessions struct {
 	// beyond 16 KiB for each. 0 means 256 MiB.
 	MaxReplay int64
 
+	// Key returns who uses memory: all sessions with the same key may have
+	// an eighth of MaxReplay together. A key has to compare; those whose key
+	// is nil may have all of it. Nil means that all are nil.
+	Key func(principal any) any
+
 	// Same decides whether a request to resume comes from the principal that
 	// opened the session. Nil means reflect.DeepEqual.
 	Same func(opened, resumes any) bool
@@ -48,8 +53,18 @@ type Sessions struct {
 	cfg      Config
 	instance string
 
-	mu sync.Mutex
-	m  map[[idSize]byte]*session
+	mu     sync.Mutex
+	m      map[[idSize]byte]*session
+	shares map[any]*share // by key
+}
+
+// keyShares is how many keys can use up a Budget together.
+const keyShares = 8
+
+// share is what the sessions of one key have of the Budget.
+type share struct {
+	budget   *Budget
+	sessions int
 }
 
 // session is one stream, and who may resume it.
@@ -74,6 +89,7 @@ func (s *Sessions) start() {
 		_, _ = rand.Read(id[:]) // never fails
 		s.instance = hex.EncodeToString(id[:])
 		s.m = map[[idSize]byte]*session{}
+		s.shares = map[any]*share{}
 	})
 }
 
@@ -82,23 +98,55 @@ func (s *Sessions) start() {
 // use: the client is served without resumption then.
 func (s *Sessions) Open(principal any) (*Conn, string) {
 	s.start()
+	var key any
+	if s.Key != nil {
+		key = s.Key(principal)
+	}
 	var name [idSize + secretSize]byte
 	_, _ = rand.Read(name[:]) // never fails
-	se := &session{conn: New(&s.cfg, nil), principal: principal}
 	id := [idSize]byte(name[:idSize])
-	copy(se.secret[:], name[idSize:])
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.m) >= s.Max || s.cfg.Budget.Exhausted() || s.m[id] != nil {
 		return nil, ""
 	}
+	cfg := s.cfg
+	cfg.Budget = s.enter(key)
+	se := &session{conn: New(&cfg, nil), principal: principal}
+	copy(se.secret[:], name[idSize:])
 	s.m[id] = se
 	se.conn.onFinish = func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		delete(s.m, id)
+		s.leave(key)
 	}
 	return se.conn, base64.RawURLEncoding.EncodeToString(name[:])
+}
+
+// enter returns the Budget of one more session with that key; mu is held.
+func (s *Sessions) enter(key any) *Budget {
+	if key == nil {
+		return s.cfg.Budget
+	}
+	sh := s.shares[key]
+	if sh == nil {
+		sh = &share{budget: s.cfg.Budget.share(keyShares)}
+		s.shares[key] = sh
+	}
+	sh.sessions++
+	return sh.budget
+}
+
+// leave forgets one; mu is held.
+func (s *Sessions) leave(key any) {
+	if key == nil {
+		return
+	}
+	sh := s.shares[key]
+	if sh.sessions--; sh.sessions == 0 {
+		delete(s.shares, key)
+	}
 }
 
 // Resume prepares the next carrier of the session that r names, for a client

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -297,6 +298,9 @@ func parseURL(rawURL string) (*url.URL, error) {
 	}
 	if !slices.Contains([]string{"ws", "wss"}, u.Scheme) || u.Host == "" {
 		return nil, fmt.Errorf("wsconn: %q is not a URL of the form ws://host/path or wss://host/path", rawURL)
+	}
+	if strings.ContainsFunc(u.RawQuery, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
+		return nil, fmt.Errorf("wsconn: the query of %q is not escaped", rawURL)
 	}
 	return u, nil
 }

@@ -10,12 +10,15 @@ import (
 	"os"
 	"runtime/debug"
 	"strings"
+	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/experimental"
 
 	"culvert/internal/echo"
 	"culvert/listener"
 	"culvert/mux"
+	"culvert/resume"
 )
 
 // A welcome is what the server says when it listens.
@@ -49,15 +52,19 @@ func serve(in io.Reader, out io.Writer) error {
 		logger = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}
 	lis, err := listener.Listen("tcp", "127.0.0.1:0", &listener.Config{
-		TLS:       &tls.Config{Certificates: []tls.Certificate{cert}},
-		Authorize: authorize,
-		Mux:       &mux.Config{Logger: logger},
-		Logger:    logger,
+		TLS:                    &tls.Config{Certificates: []tls.Certificate{cert}},
+		Authorize:              authorize,
+		Resume:                 &resume.Config{Window: 5 * time.Second}, // or it would take 2 min until all is quiet
+		MaxSessionsOfPrincipal: 500,
+		Mux:                    &mux.Config{Logger: logger},
+		Logger:                 logger,
 	})
 	if err != nil {
 		return err
 	}
-	srv := grpc.NewServer(lis.ServerOptions()...)
+	// As docs/SECURITY.md advises.
+	experimental.SetDefaultBufferPool(listener.BufferPool())
+	srv := grpc.NewServer(append(lis.ServerOptions(), grpc.MaxConcurrentStreams(100))...)
 	(&echo.Server{}).Register(srv)
 	served := make(chan error, 1)
 	go func() { served <- srv.Serve(lis) }()
