@@ -50,7 +50,7 @@ func (s *stream) over(ws *wsconn.Conn) (net.Conn, error) {
 // giveUp ends what over returned, or what runs on it.
 func (s *stream) giveUp(c net.Conn) {
 	if s.conn != nil {
-		s.conn.Abort()
+		s.conn.Shutdown()
 	} else {
 		_ = c.Close()
 	}

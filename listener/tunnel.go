@@ -28,6 +28,13 @@ func (t *tunnel) protect() {
 	l := t.listener
 	ctx, cancel := context.WithTimeout(context.Background(), l.cfg.HandshakeTimeout)
 	defer cancel()
+	go func() {
+		select {
+		case <-l.closed:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
 	c, err := inner.Server(ctx, t.carrier, l.cfg.InnerTLS)
 	if err != nil {
 		l.counters.innerTLS.Add(1)

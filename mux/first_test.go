@@ -203,3 +203,26 @@ func TestFirstStreamGoAway(t *testing.T) {
 	_ = client.Close()
 	_ = server.Close()
 }
+
+// TestFirstHandled gives the first stream to Handle, which reads it at once.
+func TestFirstHandled(t *testing.T) {
+	defer test.CheckRoutines(t)()
+	for range 200 {
+		a, b := net.Pipe()
+		go func() { _, _ = a.Write(append(frame(0, 1, 1, 1, 0), frame(0, 0, 0, 1, 2, 'o', 'k')...)) }()
+		got := make(chan string, 1)
+		s, err := mux.Server(b, &mux.Config{FirstStream: true, Handle: func(_ *mux.Session, c net.Conn) {
+			p := make([]byte, 2)
+			_, _ = io.ReadFull(c, p)
+			got <- string(p)
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p := <-got; p != "ok" {
+			t.Errorf("got %q, want ok", p)
+		}
+		_ = a.Close()
+		_ = s.Close()
+	}
+}

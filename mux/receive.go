@@ -52,12 +52,14 @@ type receiver struct {
 	timer *time.Timer
 }
 
-// startReceiving begins with nobody reading.
-func (s *Session) startReceiving() {
+// prepareReceiving comes before anybody may read.
+func (s *Session) prepareReceiving() {
 	s.armed.Store(true)
 	s.timer = time.AfterFunc(time.Hour, s.readIfIdle) // never: it is there before it runs
-	s.timer.Reset(0)
 }
+
+// startReceiving begins with nobody reading.
+func (s *Session) startReceiving() { s.timer.Reset(0) }
 
 func (s *Session) stopReceiving() { s.timer.Stop() }
 

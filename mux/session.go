@@ -89,6 +89,7 @@ func newSession(c net.Conn, cfg *Config, firstID uint32) (*Session, error) {
 	if full.Handle == nil {
 		s.acceptable = make(chan struct{}, 1)
 	}
+	s.prepareReceiving() // Handle may have the first stream read at once
 	if full.FirstStream {
 		s.addFirst(firstID == 2)
 	}

@@ -83,6 +83,9 @@ func (p *Pair) configure(t testing.TB) {
 	p.Client = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
 }
 
+// PEM returns the certificate and its key as PEM blocks.
+func (p *Pair) PEM() (certificate, key string) { return string(p.certPEM), string(p.keyPEM) }
+
 // Write puts the certificate and its key into PEM files in dir, for servers
 // that are not written in Go, and returns their paths.
 func (p *Pair) Write(t testing.TB, dir string) (certFile, keyFile string) {

@@ -2,12 +2,9 @@ package matrix_test
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
-	"net/http"
-	"net/url"
 	"os"
 	"strings"
 	"sync"
@@ -17,6 +14,7 @@ import (
 	"google.golang.org/grpc"
 	testgrpc "google.golang.org/grpc/interop/grpc_testing"
 
+	"culvert/e2e/internal/rpc"
 	"culvert/fallback"
 )
 
@@ -24,12 +22,6 @@ import (
 type target struct {
 	addr   string
 	dialer func() *fallback.Dialer
-}
-
-// through is a Dialer.Proxy. Go never asks the environment for a proxy to this
-// machine.
-func through(proxy *url.URL) func(*http.Request) (*url.URL, error) {
-	return func(*http.Request) (*url.URL, error) { return proxy, nil }
 }
 
 // row is one intermediary in one role.
@@ -167,89 +159,11 @@ func table() string {
 	return b.String()
 }
 
-// fourKinds makes an RPC of each kind, and sees that what comes back is right.
+// fourKinds makes an RPC of each kind.
 func fourKinds(limit time.Duration) func(context.Context, testgrpc.TestServiceClient) error {
 	return func(ctx context.Context, c testgrpc.TestServiceClient) error {
 		ctx, cancel := context.WithTimeout(ctx, limit)
 		defer cancel()
-		for kind, call := range map[string]func(context.Context, testgrpc.TestServiceClient) error{
-			"unary": unary, "server stream": down, "client stream": up, "bidi": bidi,
-		} {
-			if err := call(ctx, c); err != nil {
-				return fmt.Errorf("%s: %w", kind, err)
-			}
-		}
-		return nil
+		return rpc.FourKinds(ctx, c, make([]byte, 10_000))
 	}
-}
-
-const size = 10_000
-
-func payload() *testgrpc.Payload { return &testgrpc.Payload{Body: make([]byte, size)} }
-
-// expect reports an answer of another size.
-func expect(got *testgrpc.Payload, err error) error {
-	if err == nil && len(got.GetBody()) != size {
-		err = fmt.Errorf("got %d bytes, want %d", len(got.GetBody()), size)
-	}
-	return err
-}
-
-func unary(ctx context.Context, c testgrpc.TestServiceClient) error {
-	r, err := c.UnaryCall(ctx, &testgrpc.SimpleRequest{Payload: payload()})
-	return expect(r.GetPayload(), err)
-}
-
-func down(ctx context.Context, c testgrpc.TestServiceClient) error {
-	st, err := c.StreamingOutputCall(ctx, &testgrpc.StreamingOutputCallRequest{
-		ResponseParameters: []*testgrpc.ResponseParameters{{Size: size}, {Size: size}},
-	})
-	for range 2 {
-		if err == nil {
-			var r *testgrpc.StreamingOutputCallResponse
-			r, err = st.Recv()
-			err = expect(r.GetPayload(), err)
-		}
-	}
-	if err != nil {
-		return err
-	}
-	if _, err := st.Recv(); !errors.Is(err, io.EOF) {
-		return fmt.Errorf("got %w, want EOF", err)
-	}
-	return nil
-}
-
-func up(ctx context.Context, c testgrpc.TestServiceClient) error {
-	st, err := c.StreamingInputCall(ctx)
-	if err != nil {
-		return err
-	}
-	for range 3 {
-		if err := st.Send(&testgrpc.StreamingInputCallRequest{Payload: payload()}); err != nil && !errors.Is(err, io.EOF) {
-			return err
-		}
-	}
-	r, err := st.CloseAndRecv()
-	if err == nil && r.GetAggregatedPayloadSize() != 3*size {
-		err = fmt.Errorf("got %d bytes, want %d", r.GetAggregatedPayloadSize(), 3*size)
-	}
-	return err
-}
-
-func bidi(ctx context.Context, c testgrpc.TestServiceClient) error {
-	st, err := c.FullDuplexCall(ctx)
-	if err != nil {
-		return err
-	}
-	for range 3 { // each waits for the one before: the request stays open
-		if err := st.Send(&testgrpc.StreamingOutputCallRequest{Payload: payload()}); err != nil && !errors.Is(err, io.EOF) {
-			return err
-		}
-		r, err := st.Recv()
-		if err := expect(r.GetPayload(), err); err != nil {
-			return err
-		}
-	}
-	return st.CloseSend()
 }

@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/net/http2"
 
+	"culvert/e2e/internal/squid"
 	"culvert/fallback"
 )
 
@@ -255,7 +256,7 @@ func socks(t *testing.T, s *stage) target {
 			return
 		}
 		host := make([]byte, int(request[4])+2)
-		if _, err := io.ReadFull(c, host); err != nil || string(host[:len(host)-2]) != name {
+		if _, err := io.ReadFull(c, host); err != nil || string(host[:len(host)-2]) != squid.Host {
 			return
 		}
 		_, _ = c.Write([]byte{5, 0, 0, 1, 0, 0, 0, 0, 0, 0})

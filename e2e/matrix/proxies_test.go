@@ -1,21 +1,23 @@
 package matrix_test
 
 import (
+	"net/http"
 	"net/url"
-	"os"
 	"testing"
 
+	"culvert/e2e/internal/program"
+	"culvert/e2e/internal/squid"
 	"culvert/fallback"
 )
 
 // haproxy is TLS in front, with these settings on its bind and server lines.
 func haproxy(bind, server string) func(*testing.T, *stage) target {
 	return func(t *testing.T, s *stage) target {
-		certificate, key := pem(t, s.front)
-		addr := program{
-			command: "haproxy", install: "haproxy",
-			args: []string{"-db", "-f", "{{.Dir}}/haproxy.cfg"},
-			files: map[string]string{
+		certificate, key := s.front.PEM()
+		p := program.Program{
+			Command: "haproxy", Install: "haproxy",
+			Args: []string{"-db", "-f", "{{.Dir}}/haproxy.cfg"},
+			Files: map[string]string{
 				"front.pem": certificate + key,
 				"haproxy.cfg": `
 defaults
@@ -30,8 +32,8 @@ backend back
 	server origin {{.Origin}} ` + server + `
 `,
 			},
-		}.start(t, map[string]string{"Origin": s.clear})
-		return inFront(s, addr)
+		}.Start(t, map[string]string{"Origin": s.clear})
+		return inFront(s, p.Addr)
 	}
 }
 
@@ -44,11 +46,11 @@ func inFront(s *stage, addr string) target {
 }
 
 func caddy(t *testing.T, s *stage) target {
-	certificate, key := pem(t, s.front)
-	addr := program{
-		command: "caddy", install: "caddy",
-		args: []string{"run", "--adapter", "caddyfile", "--config", "{{.Dir}}/Caddyfile"},
-		files: map[string]string{
+	certificate, key := s.front.PEM()
+	p := program.Program{
+		Command: "caddy", Install: "caddy",
+		Args: []string{"run", "--adapter", "caddyfile", "--config", "{{.Dir}}/Caddyfile"},
+		Files: map[string]string{
 			"cert.pem": certificate, "key.pem": key,
 			"Caddyfile": `
 {
@@ -62,8 +64,8 @@ https://localhost:{{.Port}} {
 }
 `,
 		},
-	}.start(t, map[string]string{"Origin": s.clear})
-	return inFront(s, addr)
+	}.Start(t, map[string]string{"Origin": s.clear})
+	return inFront(s, p.Addr)
 }
 
 // upgrading is what nginx's documentation says about WebSocket.
@@ -78,11 +80,11 @@ const upgrading = `
 // location.
 func nginx(listen, location string) func(*testing.T, *stage) target {
 	return func(t *testing.T, s *stage) target {
-		certificate, key := pem(t, s.front)
-		addr := program{
-			command: "nginx", install: "nginx-light",
-			args: []string{"-p", "{{.Dir}}", "-c", "{{.Dir}}/nginx.conf", "-e", "{{.Dir}}/error.log"},
-			files: map[string]string{
+		certificate, key := s.front.PEM()
+		p := program.Program{
+			Command: "nginx", Install: "nginx-light",
+			Args: []string{"-p", "{{.Dir}}", "-c", "{{.Dir}}/nginx.conf", "-e", "{{.Dir}}/error.log"},
+			Files: map[string]string{
 				"cert.pem": certificate, "key.pem": key,
 				"nginx.conf": `
 daemon off;
@@ -110,43 +112,43 @@ http {
 }
 `,
 			},
-		}.start(t, map[string]string{"Origin": s.clear})
-		return inFront(s, addr)
+		}.Start(t, map[string]string{"Origin": s.clear})
+		return inFront(s, p.Addr)
 	}
 }
 
-// squid is a CONNECT proxy with these lines in its configuration.
-func squid(lines string) func(*testing.T, *stage) target {
+// connect is squid as a CONNECT proxy with these lines in its configuration.
+func connect(lines string) func(*testing.T, *stage) target {
 	return func(t *testing.T, s *stage) target {
-		addr := startSquid(t, s, "http_port {{.Addr}}\n"+lines, nil)
-		return throughProxy(s, &url.URL{Scheme: "http", Host: addr})
+		p := squid.Start(t, squid.Config{Lines: lines})
+		return throughProxy(s, &url.URL{Scheme: "http", Host: p.Addr})
 	}
 }
 
-// squidAuth asks for Basic credentials, and is given user, if that is not nil.
-func squidAuth(user *url.Userinfo) func(*testing.T, *stage) target {
+// connectAuth asks for Basic credentials, and is given user, if that is not nil.
+func connectAuth(user *url.Userinfo) func(*testing.T, *stage) target {
 	return func(t *testing.T, s *stage) target {
-		addr := startSquid(t, s, `http_port {{.Addr}}
+		p := squid.Start(t, squid.Config{
+			Files: map[string]string{
+				"auth.sh": "while read -r line; do [ \"$line\" = 'user right' ] && echo OK || echo ERR; done\n",
+			},
+			Lines: `
 auth_param basic program /bin/sh {{.Dir}}/auth.sh
 auth_param basic realm e2e
 acl known proxy_auth REQUIRED
 http_access deny !known
-`, nil)
-		return throughProxy(s, &url.URL{Scheme: "http", Host: addr, User: user})
+`,
+		})
+		return throughProxy(s, &url.URL{Scheme: "http", Host: p.Addr, User: user})
 	}
 }
 
-// squidBump opens TLS, with these lines in its configuration. trusted clients
-// have its CA among their roots.
-func squidBump(lines string, trusted bool) func(*testing.T, *stage) target {
+// bump is squid that opens TLS, with these lines in its configuration. trusted
+// clients have its CA among their roots.
+func bump(lines string, trusted bool) func(*testing.T, *stage) target {
 	return func(t *testing.T, s *stage) target {
-		addr := startSquid(t, s, `http_port {{.Addr}} ssl-bump tls-cert={{.Dir}}/ca.pem tls-key={{.Dir}}/ca.key generate-host-certificates=on
-sslcrtd_program {{.Certgen}} -s {{.Dir}}/ssl_db -M 4MB
-sslcrtd_children 2
-ssl_bump bump all
-tls_outgoing_options cafile={{.Dir}}/origin.pem
-`+lines, []string{"{{.Certgen}}", "-c", "-s", "{{.Dir}}/ssl_db", "-M", "4MB"})
-		to := throughProxy(s, &url.URL{Scheme: "http", Host: addr})
+		p := squid.Start(t, squid.Config{Lines: lines, CA: s.front, Origin: s.origin})
+		to := throughProxy(s, &url.URL{Scheme: "http", Host: p.Addr})
 		if trusted {
 			plain := to.dialer
 			to.dialer = func() *fallback.Dialer {
@@ -159,44 +161,9 @@ tls_outgoing_options cafile={{.Dir}}/origin.pem
 	}
 }
 
-// startSquid starts squid.
-func startSquid(t *testing.T, s *stage, lines string, prepare []string) string {
-	t.Helper()
-	user := ""
-	if os.Geteuid() == 0 {
-		user = "cache_effective_user proxy"
-	}
-	ca, key := pem(t, s.front)
-	origin, _ := pem(t, s.origin)
-	return program{
-		command: "squid", install: "squid-openssl",
-		args:    []string{"-N", "-n", "m{{.Port}}", "-f", "{{.Dir}}/squid.conf"},
-		prepare: prepare,
-		files: map[string]string{
-			"ca.pem": ca, "ca.key": key, "origin.pem": origin,
-			"hosts":   "127.0.0.1 " + name + "\n",
-			"auth.sh": "while read -r line; do [ \"$line\" = 'user right' ] && echo OK || echo ERR; done\n",
-			"squid.conf": lines + `
-http_access allow all
-hosts_file {{.Dir}}/hosts
-cache deny all
-{{.User}}
-visible_hostname squid.test
-pid_filename {{.Dir}}/squid.pid
-cache_log stdio:/dev/stderr
-access_log none
-netdb_filename none
-shutdown_lifetime 0 seconds
-pinger_enable off
-coredump_dir {{.Dir}}
-`,
-		},
-	}.start(t, map[string]string{"Certgen": "/usr/lib/squid/security_file_certgen", "User": user})
-}
-
 // throughProxy is the origin with TLS, by a name that the proxy alone knows.
 func throughProxy(s *stage, proxy *url.URL) target {
-	return target{addr: name + ":" + portOf(s.secure), dialer: func() *fallback.Dialer {
-		return &fallback.Dialer{TLS: s.origin.Client.Clone(), Proxy: through(proxy)}
+	return target{addr: squid.Host + ":" + portOf(s.secure), dialer: func() *fallback.Dialer {
+		return &fallback.Dialer{TLS: s.origin.Client.Clone(), Proxy: http.ProxyURL(proxy)}
 	}}
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"culvert/e2e/internal/squid"
 	"culvert/fallback"
 )
 
@@ -17,9 +18,6 @@ func direct(secure bool) func(*testing.T, *stage) target {
 		return target{s.secure, func() *fallback.Dialer { return &fallback.Dialer{TLS: s.origin.Client.Clone()} }}
 	}
 }
-
-// allowUpgrade has squid relay WebSockets. It compares the name as it is.
-const allowUpgrade = "http_upgrade_request_protocols websocket allow all\n"
 
 // trust is what to do about a certificate that is not trusted.
 const trust = "if this is your proxy's CA, add it to the roots"
@@ -35,16 +33,16 @@ var rows = []row{
 	{name: "nothing", role: "TLS", start: direct(true), native: true, tunnel: true, way: native},
 	{name: "nothing", role: "cleartext", start: direct(false), native: true, tunnel: true, way: native},
 
-	{name: "squid", role: "CONNECT", start: squid(""), native: true, tunnel: true, way: native},
-	{name: "squid", role: "CONNECT to 443 alone", start: squid("acl right port 443\nacl c method CONNECT\nhttp_access deny c !right\n"),
+	{name: "squid", role: "CONNECT", start: connect(""), native: true, tunnel: true, way: native},
+	{name: "squid", role: "CONNECT to 443 alone", start: connect("acl right port 443\nacl c method CONNECT\nhttp_access deny c !right\n"),
 		errs: []string{"answered 403", "many proxies allow CONNECT to port 443 alone"}},
-	{name: "squid", role: "Basic auth, right", start: squidAuth(url.UserPassword("user", "right")), native: true, tunnel: true, way: native},
-	{name: "squid", role: "Basic auth, wrong", start: squidAuth(url.UserPassword("user", "wrong")), errs: []string{"407", "Basic"}},
-	{name: "squid", role: "Basic auth, none", start: squidAuth(nil), errs: []string{"407", "ProxyAuth"}},
-	{name: "squid", role: "opens TLS, WebSocket allowed", start: squidBump(allowUpgrade, true), tunnel: true, way: tunnel},
-	{name: "squid", role: "opens TLS, by default", start: squidBump("", true),
+	{name: "squid", role: "Basic auth, right", start: connectAuth(url.UserPassword("user", "right")), native: true, tunnel: true, way: native},
+	{name: "squid", role: "Basic auth, wrong", start: connectAuth(url.UserPassword("user", "wrong")), errs: []string{"407", "Basic"}},
+	{name: "squid", role: "Basic auth, none", start: connectAuth(nil), errs: []string{"407", "ProxyAuth"}},
+	{name: "squid", role: "opens TLS, WebSocket allowed", start: bump(squid.AllowUpgrade, true), tunnel: true, way: tunnel},
+	{name: "squid", role: "opens TLS, by default", start: bump("", true),
 		errs: []string{"native gRPC: ", "tunnel: ", "squid", "http_upgrade_request_protocols"}},
-	{name: "squid", role: "opens TLS, CA not trusted", start: squidBump(allowUpgrade, false), errs: []string{trust, "culvert e2e"}},
+	{name: "squid", role: "opens TLS, CA not trusted", start: bump(squid.AllowUpgrade, false), errs: []string{trust, "culvert e2e"}},
 
 	{name: "nginx", role: "h2 in front, HTTP/1.1 behind", start: nginx("http2", upgrading), tunnel: true, way: tunnel},
 	{name: "nginx", role: "HTTP/1.1", start: nginx("", upgrading), tunnel: true, way: tunnel},

@@ -1,4 +1,4 @@
-package matrix_test
+package program
 
 import "syscall"
 

@@ -1,6 +1,6 @@
 //go:build !linux
 
-package matrix_test
+package program
 
 import "syscall"
 
