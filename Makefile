@@ -59,8 +59,8 @@ bench: ## Compare with direct gRPC and others, and fail if a bound is missed by 
 	cd bench && go run . -check $(ARGS)
 
 .PHONY: scale
-scale: ## Show how the cost of a call and of idleness grows with streams and tunnels
-	cd bench && go run . -scale $(ARGS)
+scale: ## Show how the cost of a call and of idleness grows with streams and tunnels, against its bounds
+	cd bench && go run . -scale -check $(ARGS)
 
 .PHONY: bench-smoke
 bench-smoke: ## Run every benchmark very briefly, to see that it runs

@@ -114,6 +114,36 @@ func (l *growLoad) Close() error {
 	return errors.Join(errs...)
 }
 
+// growthMissed returns an error for each size at which the product's time of a
+// call has grown by more, from the first size, than direct gRPC's, and by more
+// than the noise: what the control, which is direct gRPC once more, is off.
+func growthMissed(results []result) error {
+	first := make(map[string]float64) // ratio to direct at the first size
+	off := make(map[string]float64)
+	var errs []error
+	for i := range results {
+		r := &results[i]
+		if len(r.Ratios) == 0 {
+			continue
+		}
+		key := r.Row + r.contender()
+		if first[key] == 0 {
+			first[key] = r.Ratio.Median
+		}
+		growth, where := r.Ratio.Median/first[key], r.Row+r.Metric+r.Layer
+		switch r.Way {
+		case controlName:
+			off[where] = max(growth, 1/growth) - 1
+		case productName:
+			if noise := max(off[where], r.Noise); growth > 1+noise {
+				errs = append(errs, fmt.Errorf("%s, %s, %s: grows by %.2f times what direct gRPC does, the noise is %.0f %%",
+					r.Row, r.Metric, r.contender(), growth, 100*noise))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
 // writeGrowth writes the results of rows that growRow makes: medians of the
 // ratios to direct gRPC, and of those to the same contender with the first
 // size, in the same round.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"io"
+	"os"
+	"slices"
 	"time"
 )
 
@@ -15,7 +17,11 @@ type scale struct {
 	idle     idleServer
 	list     []contender
 	runner   *runner
+	plot     string // the file for the plot of growth, "" for none
 }
+
+// growthPlot is where the plot of growth goes by default.
+const growthPlot = "../docs/growth.svg"
 
 // Bounds of what a server spends on an idle tunnel, and on all of them.
 const (
@@ -43,9 +49,12 @@ func (o *options) runScale(stdout, stderr io.Writer) error {
 		s.idle.Ping, s.idle.lasts = 500*time.Millisecond, 2*time.Second
 	}
 	for _, c := range contenders(o.contenders) {
-		if c.way.name == baselineName || c.way.name == productName {
+		if c.way.name == baselineName || c.way.name == productName || c.way.name == controlName {
 			s.list = append(s.list, c)
 		}
+	}
+	if s.plot = o.plot; s.plot == defaultPlot {
+		s.plot = growthPlot
 	}
 	return s.run(stdout, o.check)
 }
@@ -67,7 +76,15 @@ func (s *scale) run(stdout io.Writer, checks bool) error {
 	if err := writeGrowth(stdout, results); err != nil {
 		return err
 	}
-	idle, err := s.idle.measureAll(ctx, s.list, s.runner)
+	if s.plot != "" {
+		errs = append(errs, os.WriteFile(s.plot, growthSVG(results), 0o644))
+	}
+	if checks {
+		errs = append(errs, growthMissed(results))
+	}
+	idle, err := s.idle.measureAll(ctx, slices.DeleteFunc(slices.Clone(s.list), func(c contender) bool {
+		return c.way.name == controlName
+	}), s.runner)
 	errs = append(errs, err, s.idle.write(stdout, idle))
 	for i := range idle {
 		if checks {

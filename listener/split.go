@@ -37,7 +37,12 @@ func (l *Listener) acceptLoop() {
 		}
 		delay = 0
 		h := l.handshakes.begin(c)
-		if h == nil || !l.own() {
+		if h == nil {
+			_ = c.Close()
+			continue
+		}
+		if !l.own() {
+			l.handshakes.end(h)
 			_ = c.Close()
 			continue
 		}

@@ -79,3 +79,31 @@ func TestIdleHoldsNothing(t *testing.T) {
 		}
 	})
 }
+
+// TestShares lets one key use up its part of the memory, and no more.
+func TestShares(t *testing.T) {
+	s := &Sessions{MaxReplay: 8 << 20, Key: func(principal any) any { return principal }}
+	open := func(who string) *Conn {
+		c, _ := s.Open(who)
+		if c == nil {
+			t.Fatal("got no session")
+		}
+		t.Cleanup(c.Abort)
+		return c
+	}
+	fill := func(c *Conn) (n int) {
+		for c.out.budget.take(largeBlock, false) {
+			n += largeBlock
+		}
+		return n
+	}
+	if n := fill(open("alice")) + fill(open("alice")); n != 1<<20 {
+		t.Errorf("got %d bytes for one key, want an eighth of 8 MiB", n)
+	}
+	if n := fill(open("bob")); n != 1<<20 {
+		t.Errorf("got %d bytes for another one, want as much", n)
+	}
+	if n := s.Used(); n != 2<<20 {
+		t.Errorf("got %d bytes in use, want 2 MiB", n)
+	}
+}
