@@ -177,13 +177,22 @@ func (c *Conn) received(n uint64) {
 	}
 }
 
-// armAck has an acknowledgement sent after Config.AckDelay; mu is held.
+// fewBytes are so few that it does not matter how long the peer has to keep
+// them: a frame for each small message, in both directions, would cost more.
+const fewBytes = 4 << 10
+
+// armAck has an acknowledgement sent after Config.AckDelay, or four times that
+// for few bytes; mu is held.
 func (c *Conn) armAck() {
 	c.ackArmed.Store(true)
+	delay := c.cfg.AckDelay
+	if c.in.Load()-c.told.Load() < fewBytes {
+		delay *= 4
+	}
 	if c.ackTimer == nil {
-		c.ackTimer = time.AfterFunc(c.cfg.AckDelay, c.onAckTimer)
+		c.ackTimer = time.AfterFunc(delay, c.onAckTimer)
 	} else {
-		c.ackTimer.Reset(c.cfg.AckDelay)
+		c.ackTimer.Reset(delay)
 	}
 }
 
