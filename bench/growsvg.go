@@ -69,7 +69,8 @@ func (p *plot) growth(name string, results []*result, x int, most float64) {
 	at := func(seconds float64) float64 { return growTop + growHeight*(1-seconds/top) }
 	p.printf(`<text x="%d" y="%d" font-weight="600">%s</text>`+"\n", x, growTop-14, name)
 	for tick := 0.0; tick <= top*1.001; tick += step {
-		p.printf(`<line x1="%d" x2="%d" y1="%.1f" y2="%.1f" stroke="%s" stroke-opacity="0.35"/>`+"\n", x, x+growWidth-plotGap, at(tick), at(tick), plotGrid)
+		p.printf(`<line x1="%d" x2="%d" y1="%.1f" y2="%.1f" stroke="%s" stroke-opacity="0.35"/>`+"\n",
+			x, x+growWidth-plotGap, at(tick), at(tick), plotGrid)
 		p.text(x-8, int(at(tick))+4, "end", fmt.Sprintf("%.0f µs", tick*1e6))
 	}
 	largest := 1.0
