@@ -56,3 +56,6 @@ func (c *paced) leave() {
 		c.turn = nil
 	}
 }
+
+// Unwrap returns the connection itself.
+func (c *paced) Unwrap() net.Conn { return c.Conn }

@@ -118,6 +118,7 @@ func newConn(c net.Conn, cfg *Config, client bool, subprotocol string, early []b
 	if client {
 		conn.dec.state = ws.StateClientSide
 	}
+	boundUnsent(c)
 	conn.startBeat()
 	return conn
 }
