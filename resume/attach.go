@@ -19,6 +19,7 @@ type Attachment struct {
 	carrier Carrier
 	inPlace bufferReader // carrier, if it can leave data where it is
 	framer  framer       // carrier, if it can use memory in place
+	joiner  joiner       // carrier, if it can send a text with data
 	born    time.Time
 	resumes bool // it is not the first
 
@@ -114,6 +115,7 @@ func (a *Attachment) Attach(carrier Carrier, received uint64) error {
 	a.carrier, a.born = carrier, time.Now()
 	a.inPlace, _ = carrier.(bufferReader)
 	a.framer, _ = carrier.(framer)
+	a.joiner, _ = carrier.(joiner)
 	a.behind.Store(true)
 	c.told.Store(max(c.told.Load(), a.fix()))
 	replayed := c.out.resume(received)

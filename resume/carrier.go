@@ -8,8 +8,9 @@ import "net"
 // Carrier; so is any pair of net.Conns of which one is framed for the texts.
 //
 // Read and Write, and WriteText, are called concurrently with each other. A
-// Carrier may have the methods ReadBuffer and HeaderSize, WriteFrame, Abort and
-// CloseWith of a wsconn.Conn, which save copies and time.
+// Carrier may have the methods ReadBuffer and HeaderSize, WriteFrame,
+// WriteAfterText, Abort and CloseWith of a wsconn.Conn, which save copies and
+// time.
 type Carrier interface {
 	net.Conn
 	// WriteText sends text, UTF-8 of at most 64 bytes.
@@ -32,6 +33,11 @@ type framer interface {
 
 // frontSize is how much room a framer has in front of the payload.
 const frontSize = 16
+
+// joiner is a Carrier that sends a text, and what a Write of b would, at once.
+type joiner interface {
+	WriteAfterText(text, b []byte) (int, error)
+}
 
 // aborter is a Carrier that can be closed without a word to the peer.
 type aborter interface{ Abort() }

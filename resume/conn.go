@@ -68,7 +68,8 @@ type Conn struct {
 	finished bool // the carrier is being closed, or was
 
 	owed     owed
-	texting  bool // sendTexts is running
+	texting  bool // sendTexts is running, or a text rides
+	rides    bool // an acknowledgement is to ride with the next small piece
 	ackTimer *time.Timer
 
 	beat  heartbeat

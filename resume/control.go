@@ -46,6 +46,31 @@ func (c *Conn) sendTexts() {
 	}
 }
 
+// rider returns an acknowledgement to be sent with p on a, nil if there is none
+// to be. If there is one, rode has to follow. mu is held.
+func (c *Conn) rider(a *Attachment, p piece) []byte {
+	if !c.rides || c.texting || c.isHeld() || p.framed || a.joiner == nil {
+		return nil
+	}
+	c.rides = false
+	if c.told.Load() == c.in.Load() {
+		return nil
+	}
+	c.texting = true // no other text may come in between
+	c.owned.Add(1)
+	c.owed.ack = false
+	return appendText(nil, message{wordAck, c.acknowledge(a)})
+}
+
+// rode ends what rider began: other texts may have to follow. mu is held.
+func (c *Conn) rode() {
+	defer c.owned.Done()
+	c.texting = c.finished || c.owed.any() && c.cur.Load() != nil
+	if c.texting {
+		c.own(c.sendTexts)
+	}
+}
+
 // nextText takes what is owed first; mu is held.
 func (c *Conn) nextText(a *Attachment) message {
 	switch o := &c.owed; {

@@ -256,6 +256,7 @@ func TestCloseWhileCut(t *testing.T) {
 			t.Errorf("got %d bytes, %v, want all %d", len(got), err, len(data))
 		}
 		<-w.server.Done()
+		synctest.Wait() // for who has sent the last bytes
 		if n := w.server.out.used; n != 0 {
 			t.Errorf("got %d bytes held after all was acknowledged, want 0", n)
 		}
@@ -281,6 +282,58 @@ func TestPeerEnds(t *testing.T) {
 		<-w.server.Done()
 		w.client.Close()
 		<-w.client.Done()
+	})
+}
+
+// TestAcksRide shows that of two sides that exchange few bytes now and then,
+// acknowledgements go with these, and that a side which has nothing to send
+// acknowledges all the same.
+func TestAcksRide(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "pipe", nil, nil)
+		defer w.end()
+		var silent atomic.Bool
+		go func() {
+			for err := error(nil); err == nil; {
+				var n int
+				b := make([]byte, 100)
+				if n, err = io.ReadFull(w.server, b); !silent.Load() {
+					w.server.Write(b[:n])
+				}
+			}
+		}()
+		got := make(chan error, 1)
+		go func() {
+			for err := error(nil); err == nil; {
+				_, err = io.ReadFull(w.client, make([]byte, 100))
+				got <- err
+			}
+		}()
+		start, b := time.Now(), make([]byte, 100)
+		for range 100 {
+			<-time.After(75 * time.Millisecond)
+			w.client.Write(b)
+			if err := <-got; err != nil {
+				t.Fatalf("got %v from Read, want nil", err)
+			}
+		}
+		took := time.Since(start)
+		for name, c := range map[string]*Conn{"client": w.client, "server": w.server} {
+			rides := int(c.cur.Load().carrier.(*framed).rides.Load())
+			least, most := int(took/(5*defaultAckDelay)), int(took/(2*defaultAckDelay))
+			if rides < least || rides > most {
+				t.Errorf("got %d acknowledgements with other data from the %s in %v, want %d to %d", rides, name, took, least, most)
+			}
+		}
+		silent.Store(true)
+		w.client.Write(b)
+		<-time.After(4 * defaultAckDelay)
+		synctest.Wait()
+		w.client.mu.Lock()
+		defer w.client.mu.Unlock()
+		if w.client.out.used != 0 {
+			t.Errorf("got %d bytes held after %v, want 0", w.client.out.used, 4*defaultAckDelay)
+		}
 	})
 }
 

@@ -59,6 +59,9 @@ type model struct {
 func newModel(t *testing.T, seed uint64, websocket bool) *model {
 	m := &model{T: t, websocket: websocket, rng: rand.New(rand.NewPCG(seed, 1))}
 	cfg := &Config{Buffer: []int{1, 20 << 10, 64 << 10, 1 << 20}[seed%4]}
+	if seed%3 == 0 {
+		cfg.AckDelay = time.Millisecond // many acknowledgements ride
+	}
 	m.server = New(cfg, nil)
 	m.client = New(cfg, m.dial)
 	a := m.client.Prepare()

@@ -181,13 +181,14 @@ func (c *Conn) received(n uint64) {
 // them: a frame for each small message, in both directions, would cost more.
 const fewBytes = 4 << 10
 
-// armAck has an acknowledgement sent after Config.AckDelay, or four times that
-// for few bytes; mu is held.
+// armAck has an acknowledgement sent after Config.AckDelay. For few bytes it is
+// four times that, and in the second half of it the acknowledgement rides with
+// whatever is sent. mu is held.
 func (c *Conn) armAck() {
 	c.ackArmed.Store(true)
 	delay := c.cfg.AckDelay
 	if c.in.Load()-c.told.Load() < fewBytes {
-		delay *= 4
+		delay *= 2
 	}
 	if c.ackTimer == nil {
 		c.ackTimer = time.AfterFunc(delay, c.onAckTimer)
@@ -200,7 +201,14 @@ func (c *Conn) onAckTimer() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.ackArmed.Store(false)
-	if c.told.Load() < c.in.Load() && !c.isHeld() {
+	few := c.in.Load()-c.told.Load() < fewBytes
+	switch {
+	case c.told.Load() == c.in.Load() || c.isHeld() || c.finished:
+	case few && !c.rides:
+		c.rides = true
+		c.armAck()
+	default:
+		c.rides = false
 		c.owe(func(o *owed) { o.ack = true })
 	}
 }

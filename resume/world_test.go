@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -21,7 +22,7 @@ type framed struct {
 	onText func([]byte)
 
 	wlock chan struct{} // not a Mutex: synctest's time stands still while one is waited for
-	wbuf  []byte
+	rides atomic.Int32  // calls of WriteAfterText
 	head  [3]byte
 	nhead int
 	left  int
@@ -35,7 +36,7 @@ func newFramed(c net.Conn, onText func([]byte)) *framed {
 func (f *framed) Write(p []byte) (n int, err error) {
 	for len(p) > 0 && err == nil {
 		piece := p[:min(len(p), 32<<10)]
-		if err = f.write(0, piece); err == nil {
+		if err = f.write(appendPiece(nil, 0, piece)); err == nil {
 			n += len(piece)
 		}
 		p = p[len(piece):]
@@ -43,14 +44,22 @@ func (f *framed) Write(p []byte) (n int, err error) {
 	return n, err
 }
 
-func (f *framed) WriteText(text []byte) error { return f.write(1, text) }
+func (f *framed) WriteText(text []byte) error { return f.write(appendPiece(nil, 1, text)) }
 
-func (f *framed) write(kind byte, p []byte) error {
+func (f *framed) WriteAfterText(text, p []byte) (int, error) {
+	f.rides.Add(1)
+	return len(p), f.write(appendPiece(appendPiece(nil, 1, text), 0, p))
+}
+
+func (f *framed) write(b []byte) error {
 	f.wlock <- struct{}{}
 	defer func() { <-f.wlock }()
-	f.wbuf = append(binary.BigEndian.AppendUint16(append(f.wbuf[:0], kind), uint16(len(p))), p...)
-	_, err := f.Conn.Write(f.wbuf)
+	_, err := f.Conn.Write(b)
 	return err
+}
+
+func appendPiece(b []byte, kind byte, p []byte) []byte {
+	return append(binary.BigEndian.AppendUint16(append(b, kind), uint16(len(p))), p...)
 }
 
 func (f *framed) Read(p []byte) (int, error) {

@@ -157,9 +157,13 @@ func (c *Conn) flush() {
 		}
 		p := c.out.pending()
 		c.grow.onSend(&c.out)
+		text := c.rider(a, p)
 		c.mu.Unlock()
-		mask, err := a.send(p)
+		mask, err := a.send(p, text)
 		c.mu.Lock()
+		if text != nil {
+			c.rode()
+		}
 		c.out.sentAs(p, mask)
 		if err != nil {
 			c.cut(a, err)
@@ -174,8 +178,9 @@ func (c *Conn) flushBehind() {
 	c.flush()
 }
 
-// send sends p, and returns what it is masked with then.
-func (a *Attachment) send(p piece) (mask [4]byte, err error) {
+// send sends text, if it is not nil, and p, and returns what p is masked with
+// then.
+func (a *Attachment) send(p piece, text []byte) (mask [4]byte, err error) {
 	b := p.blk.b[p.from : p.from+p.n]
 	if p.mask != [4]byte{} {
 		for i := range b {
@@ -184,6 +189,10 @@ func (a *Attachment) send(p piece) (mask [4]byte, err error) {
 	}
 	if p.framed && a.framer != nil {
 		return a.framer.WriteFrame(p.blk.b[p.from-frontSize:p.from+p.n], frontSize)
+	}
+	if text != nil {
+		_, err = a.joiner.WriteAfterText(text, b)
+		return mask, err
 	}
 	_, err = a.carrier.Write(b)
 	return mask, err

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -65,6 +66,73 @@ func TestWriteFrame(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestWriteAfterText sends texts with data, in both roles, and with what makes
+// two writes necessary.
+func TestWriteAfterText(t *testing.T) {
+	for _, kind := range testnet.Kinds {
+		for _, row := range []struct {
+			name     string
+			size     int
+			deadline bool
+			cfg      *Config
+			writes   int
+		}{
+			{"one byte", 1, false, nil, 1},
+			{"nothing", 0, false, nil, 1},
+			{"middle", 1000, false, nil, 1},
+			{"large", 100 << 10, false, nil, 2},
+			{"deadline", 1000, true, nil, 2},
+			{"longer than MaxFrame", 1000, false, &Config{MaxFrame: 100}, 11},
+		} {
+			for _, client := range []bool{true, false} {
+				t.Run(kind+" "+row.name, func(t *testing.T) {
+					near, far, err := testnet.Pair(kind)
+					if err != nil {
+						t.Fatal(err)
+					}
+					counted := &countingConn{Conn: near}
+					var texts []byte
+					from := newConn(counted, row.cfg, client, "", nil)
+					to := newConn(far, &Config{OnText: func(b []byte) { texts = append(texts, b...) }}, !client, "", nil)
+					defer from.Close()
+					defer to.Close()
+					if row.deadline {
+						from.SetWriteDeadline(time.Now().Add(time.Hour))
+					}
+					want := bytes.Repeat([]byte("culvert!"), row.size/8+1)[:row.size]
+					go func() {
+						for range 3 {
+							if n, err := from.WriteAfterText([]byte("text"), want); n != len(want) || err != nil {
+								t.Errorf("got %d, %v from WriteAfterText, want %d, nil", n, err, len(want))
+							}
+						}
+						if n := int(counted.writes.Load()); n != 3*row.writes {
+							t.Errorf("got %d writes, want 3 times %d", n, row.writes)
+						}
+						from.Close()
+					}()
+					got, err := io.ReadAll(to)
+					if err != nil || !bytes.Equal(got, bytes.Repeat(want, 3)) || string(texts) != "texttexttext" {
+						t.Errorf("got %d bytes, %v, and the texts %q, want 3 times %d and text", len(got), err, texts, row.size)
+					}
+				})
+			}
+		}
+	}
+}
+
+// countingConn counts writes.
+type countingConn struct {
+	net.Conn
+
+	writes atomic.Int32
+}
+
+func (c *countingConn) Write(b []byte) (int, error) {
+	c.writes.Add(1)
+	return c.Conn.Write(b)
 }
 
 // TestAbort ends calls in flight at once, without a Close frame.

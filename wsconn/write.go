@@ -52,6 +52,39 @@ func (c *Conn) WriteText(text []byte) error {
 	return err
 }
 
+// WriteAfterText is WriteText of text and then Write of p, at once: where p is
+// small and there is no write deadline, as one write to the connection beneath.
+// It returns how much of p was written.
+func (c *Conn) WriteAfterText(text, p []byte) (int, error) {
+	if c.state.Load() != 0 || len(p) == 0 || len(text)+ws.MaxHeaderSize+len(p) > min(smallFrame, c.cfg.MaxFrame) {
+		if err := c.WriteText(text); err != nil {
+			return 0, err
+		}
+		return c.Write(p)
+	}
+	if err := c.takeToken(); err != nil {
+		return 0, err
+	}
+	f := getBuf(len(text) + ws.MaxHeaderSize + len(p))
+	f.b = appendFrame(f.b, ws.OpText, c.client, text, nil)
+	f.b = appendFrame(f.b, ws.OpBinary, c.client, p, nil)
+	m, err := c.conn.Write(f.b)
+	if c.endWrite(err) {
+		var kept bool
+		if kept, _, err = c.writeDetached(f, f.b[m:]); !kept {
+			return len(p), err
+		}
+	} else {
+		putBuf(f)
+		err = c.writeError(err)
+	}
+	c.wtoken.Release()
+	if err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
 // writeMessage sends the concatenation of head and body in frames.
 func (c *Conn) writeMessage(op ws.OpCode, head, body []byte) (n int64, err error) {
 	if err := c.takeToken(); err != nil {
