@@ -22,6 +22,7 @@ func (p pace) configure(cfg *tls.Config) *tls.Config {
 		select {
 		case p <- struct{}{}:
 			c.turn = p
+			runtime.Gosched()
 		case <-hello.Context().Done():
 			return nil, hello.Context().Err()
 		}

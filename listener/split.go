@@ -7,6 +7,7 @@ import (
 	"log"
 	"log/slog"
 	"net"
+	"runtime"
 	"net/http"
 	"sync"
 	"time"
@@ -50,6 +51,7 @@ func (l *Listener) acceptLoop() {
 			defer l.owned.Done()
 			l.split(c, h)
 		}()
+		runtime.Gosched()
 	}
 }
 

@@ -7,16 +7,16 @@ import (
 )
 
 // calm is how fast frames may come that carry no data: 10,000 a second, where
-// one that opens a stream counts for ten, which is what it costs. Whoever reads
-// waits for that, and what comes behind with him.
+// one that opens a stream counts for more, as it costs more. Whoever reads waits
+// for that, and what comes behind with him.
 //
 //nolint:gochecknoglobals // never changed
-var calm = toll.Rate{Burst: 4096, Every: 100 * time.Microsecond}
+var calm = toll.Rate{Burst: 1024, Every: 100 * time.Microsecond}
 
 // What frames count for.
 const (
 	costIdle    = 1
-	costOpening = 10
+	costOpening = 16
 )
 
 // usefulWindow is by how much a window has to grow for the frame not to count.

@@ -3,6 +3,7 @@ package mux
 import (
 	"fmt"
 	"io"
+	"runtime"
 )
 
 // onHeader handles a frame header. If a body follows it sets current and left.
@@ -121,6 +122,7 @@ func (s *Session) handle() {
 			return
 		}
 		s.cfg.Handle(s, st)
+		runtime.Gosched() // there may be many: others first
 	}
 }
 

@@ -33,7 +33,6 @@ func startChild(name string, variables ...string) (*child, error) {
 	cmd := exec.Command(self)
 	cmd.Env = append(append(os.Environ(), variables...), role+"="+name)
 	cmd.Stderr = os.Stderr
-	cmd.SysProcAttr = childAttr()
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		return nil, err

@@ -8,10 +8,12 @@
 //	go run ./hostile -only 'ping|slow'   # some
 //	go run ./hostile -profiles /tmp/p    # with profiles of the server under attack
 //
-// The attackers run with the lowest priority (nice 19): on a machine with few
-// processors their own work, such as the encryption of what they send, would
-// hold up the honest callers too, and that is not the server's doing. The attack
-// called control, which burns all processors and leaves the server alone, shows
+// On a machine with few processors, the attackers' own work, such as the encryption
+// of what they send, would hold up server and honest callers, and the server's work
+// the honest callers, as if all of them lived in one place. So the attackers run when
+// nobody else wants to (SCHED_IDLE), and this program, which has the honest callers,
+// whenever it wants to (SCHED_RR, which takes root's rights or CAP_SYS_NICE). The
+// attack called control, which burns all processors and leaves the server alone, shows
 // what of that is left.
 package main
 

@@ -41,6 +41,9 @@ type answer struct {
 	Err       string
 }
 
+// memoryLimit is what the server may use, as if it had a container of 128 MiB.
+const memoryLimit = 96 << 20
+
 // serve is the process of the server: it serves until in ends.
 func serve(in io.Reader, out io.Writer) error {
 	cert, err := newCertificate()
@@ -64,7 +67,8 @@ func serve(in io.Reader, out io.Writer) error {
 	}
 	// As docs/SECURITY.md advises.
 	experimental.SetDefaultBufferPool(listener.BufferPool())
-	srv := grpc.NewServer(append(lis.ServerOptions(), grpc.MaxConcurrentStreams(100))...)
+	debug.SetMemoryLimit(memoryLimit)
+	srv := grpc.NewServer(append(lis.ServerOptions(), grpc.MaxConcurrentStreams(100), grpc.SharedWriteBuffer(true))...)
 	(&echo.Server{}).Register(srv)
 	served := make(chan error, 1)
 	go func() { served <- srv.Serve(lis) }()

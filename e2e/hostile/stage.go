@@ -29,6 +29,9 @@ func newStage(ctx context.Context, logs bool) (*stage, error) {
 	}
 	config, err := trusting(s.at.Root)
 	if err == nil {
+		err = usual(server.cmd.Process.Pid)
+	}
+	if err == nil {
 		s.load, err = newLoad(ctx, s.at.Addr, config)
 	}
 	if err != nil {

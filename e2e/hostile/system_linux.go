@@ -2,19 +2,55 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
+	"strconv"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
-// childAttr puts a child into a process group of its own, for its priority.
-func childAttr() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
+// What follows sets the scheduling policy of a process, see sched(7). On a machine
+// with few processors this program, the server and the attackers wait for each
+// other, as they would not if each had a machine of its own. A lower priority
+// alone would not do: whoever is at work is not preempted for a few milliseconds.
 
-// lower gives all threads of the process group of pid the lowest priority. On
-// Linux a thread has a priority of its own, which threads that it starts get.
-func lower(pid int) error {
-	return syscall.Setpriority(syscall.PRIO_PGRP, pid, 19)
+// lower has a process run when nobody else wants to.
+func lower(pid int) error { return schedule(pid, unix.SchedAttr{Policy: unix.SCHED_IDLE}) }
+
+// raise has a process run whenever it wants to.
+func raise(pid int) error { return schedule(pid, unix.SchedAttr{Policy: unix.SCHED_RR, Priority: 1}) }
+
+// usual has a process run as others do, whatever it has inherited.
+func usual(pid int) error { return schedule(pid, unix.SchedAttr{Policy: unix.SCHED_NORMAL}) }
+
+// schedule sets the policy of all threads of a process. Threads that are started
+// later get it from those that start them.
+func schedule(pid int, attr unix.SchedAttr) error {
+	attr.Size = unix.SizeofSchedAttr
+	dir := fmt.Sprintf("/proc/%d/task", pid)
+	for done := map[string]bool{}; ; {
+		tasks, err := os.ReadDir(dir)
+		if err != nil {
+			return err
+		}
+		before := len(done)
+		for _, task := range tasks {
+			id, err := strconv.Atoi(task.Name())
+			if err != nil {
+				return fmt.Errorf("%s: %w", dir, err)
+			}
+			if err := unix.SchedSetAttr(id, &attr, 0); err != nil && !errors.Is(err, unix.ESRCH) {
+				return fmt.Errorf("scheduling policy %d of process %d: %w", attr.Policy, pid, err)
+			}
+			done[task.Name()] = true
+		}
+		if len(done) == before {
+			return nil
+		}
+	}
 }
 
 // resident returns how much of this process is in memory, in bytes.

@@ -4,13 +4,14 @@ package main
 
 import (
 	"errors"
-	"syscall"
 	"time"
 )
 
-func childAttr() *syscall.SysProcAttr { return nil }
-
 func lower(int) error { return errors.ErrUnsupported }
+
+func raise(int) error { return errors.ErrUnsupported }
+
+func usual(int) error { return nil }
 
 func resident() (int64, error) { return 0, errors.ErrUnsupported }
 
