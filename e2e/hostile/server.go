@@ -41,8 +41,12 @@ type answer struct {
 	Err       string
 }
 
-// memoryLimit is what the server may use, as if it had a container of 128 MiB.
-const memoryLimit = 96 << 20
+// As in a container of 100 MiB: garbage is collected when that is about to be used
+// up, or there is four times as much as there is in use, as docs/SECURITY.md advises.
+const (
+	memoryLimit = 80 << 20
+	gcPercent   = 400
+)
 
 // serve is the process of the server: it serves until in ends.
 func serve(in io.Reader, out io.Writer) error {
@@ -67,6 +71,7 @@ func serve(in io.Reader, out io.Writer) error {
 	}
 	// As docs/SECURITY.md advises.
 	experimental.SetDefaultBufferPool(listener.BufferPool())
+	debug.SetGCPercent(gcPercent)
 	debug.SetMemoryLimit(memoryLimit)
 	srv := grpc.NewServer(append(lis.ServerOptions(), grpc.MaxConcurrentStreams(100), grpc.SharedWriteBuffer(true))...)
 	(&echo.Server{}).Register(srv)
