@@ -1,37 +1,36 @@
 package listener
 
 import (
-	"crypto/tls"
 	"net"
 	"runtime"
+	"sync/atomic"
+	"time"
 )
 
 // pace lets no more TLS handshakes compute at a time than half of the
 // processors: so many may begin at once that everybody else would have to wait
-// behind them. A handshake has its turn from the ClientHello until the answer is
-// written; it has none while it waits for the client.
+// behind them. A handshake has its turn from when something has come from the
+// client until it answers or waits for more.
 type pace chan struct{}
 
 func newPace() pace { return make(pace, max(1, runtime.GOMAXPROCS(0)/2)) }
 
-// configure returns cfg with turns.
-func (p pace) configure(cfg *tls.Config) *tls.Config {
-	next := cfg.GetConfigForClient
-	cfg.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
-		c := hello.Conn.(*paced)
-		select {
-		case p <- struct{}{}:
-			c.turn = p
-			runtime.Gosched()
-		case <-hello.Context().Done():
-			return nil, hello.Context().Err()
-		}
-		if next == nil {
-			return nil, nil //nolint:nilnil // as the field has it: go on with the same one
-		}
-		return next(hello)
+// turnLimit ends a turn: what takes so long does not compute but waits, for a
+// certificate from elsewhere perhaps, and others may go on meanwhile.
+const turnLimit = 50 * time.Millisecond
+
+// turn is one turn of a pace.
+type turn struct {
+	pace  pace
+	over  atomic.Bool
+	timer *time.Timer
+}
+
+// end ends the turn, if it has not ended.
+func (t *turn) end() {
+	if t.over.CompareAndSwap(false, true) {
+		<-t.pace
 	}
-	return cfg
 }
 
 // paced is a connection in a handshake, or after it. One goroutine at a time
@@ -39,10 +38,25 @@ func (p pace) configure(cfg *tls.Config) *tls.Config {
 type paced struct {
 	net.Conn
 
-	turn pace // which it has; nil if it has none
+	pace pace            // nil once the handshake is over
+	done <-chan struct{} // ends the wait for a turn
+	turn *turn           // which it has; nil if it has none
 }
 
-// Write implements net.Conn. The first one ends the turn.
+// Read implements net.Conn. A turn begins after it.
+func (c *paced) Read(p []byte) (int, error) {
+	if c.pace == nil {
+		return c.Conn.Read(p)
+	}
+	c.leave()
+	n, err := c.Conn.Read(p)
+	if err == nil {
+		err = c.enter()
+	}
+	return n, err
+}
+
+// Write implements net.Conn. It ends the turn.
 func (c *paced) Write(p []byte) (int, error) {
 	if c.turn != nil {
 		c.leave()
@@ -50,12 +64,32 @@ func (c *paced) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
+// enter waits for a turn.
+func (c *paced) enter() error {
+	select {
+	case c.pace <- struct{}{}:
+	case <-c.done:
+		return net.ErrClosed
+	}
+	c.turn = &turn{pace: c.pace}
+	c.turn.timer = time.AfterFunc(turnLimit, c.turn.end)
+	runtime.Gosched() // others first, who only want to serve a call
+	return nil
+}
+
 // leave ends the turn, if the handshake has it.
 func (c *paced) leave() {
 	if c.turn != nil {
-		<-c.turn
+		c.turn.timer.Stop()
+		c.turn.end()
 		c.turn = nil
 	}
+}
+
+// finish says that the handshake is over.
+func (c *paced) finish() {
+	c.leave()
+	c.pace = nil
 }
 
 // Unwrap returns the connection itself.

@@ -8,7 +8,9 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -192,5 +194,47 @@ func TestSlowHead(t *testing.T) {
 		if time.Now().After(deadline) {
 			t.Fatal("a connection that was closed still counts")
 		}
+	}
+}
+
+// TestWaitingHandshake shows that a handshake which waits for its certificate
+// does not hold up others.
+func TestWaitingHandshake(t *testing.T) {
+	server, client, err := testnet.TLS("quick.test", "slow.test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	release := make(chan struct{})
+	var slow sync.WaitGroup
+	cert := server.Certificates[0]
+	server.GetCertificate = func(h *tls.ClientHelloInfo) (*tls.Certificate, error) {
+		if h.ServerName == "slow.test" {
+			<-release
+		}
+		return &cert, nil
+	}
+	server.Certificates = nil
+	l := listen(t, &listener.Config{TLS: server})
+	config := func(name string) *tls.Config {
+		c := client.Clone()
+		c.ServerName = name
+		return c
+	}
+	defer slow.Wait()
+	defer close(release)
+	for range 2 * runtime.GOMAXPROCS(0) {
+		c, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		slow.Go(func() { _ = tls.Client(c, config("slow.test")).Handshake() })
+	}
+	for range 3 {
+		c, err := tls.DialWithDialer(&net.Dialer{Timeout: 5 * time.Second}, "tcp", l.Addr().String(), config("quick.test"))
+		if err != nil {
+			t.Fatalf("got %v from a handshake beside those that wait, want nil", err)
+		}
+		_ = c.Close()
 	}
 }

@@ -39,6 +39,7 @@ type Listener struct {
 	unread   *mux.Budget
 
 	handshakes handshakes
+	pace       pace // of TLS handshakes
 
 	mu       sync.Mutex
 	closing  bool
@@ -67,9 +68,7 @@ func Wrap(port net.Listener, cfg *Config) *Listener {
 		port = clientaddr.Listen(port, l.cfg.ProxyProtocol, l.cfg.HandshakeTimeout)
 	}
 	l.port = port
-	if l.cfg.TLS != nil {
-		l.cfg.TLS = newPace().configure(l.cfg.TLS)
-	}
+	l.pace = newPace()
 	l.webConns = newQueue(port.Addr())
 	l.web = &http.Server{
 		Handler:           http.HandlerFunc(l.route),

@@ -123,10 +123,10 @@ func (l *Listener) tellApart(c net.Conn) (inner net.Conn, isHTTP2 bool, err erro
 	defer cancel()
 	inner = c
 	if l.cfg.TLS != nil {
-		p := &paced{Conn: c}
+		p := &paced{Conn: c, pace: l.pace, done: ctx.Done()}
 		t := tls.Server(p, l.cfg.TLS)
 		err := t.HandshakeContext(ctx)
-		p.leave()
+		p.finish()
 		if err != nil {
 			return nil, false, err
 		}
