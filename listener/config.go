@@ -1,6 +1,7 @@
 package listener
 
 import (
+	"cmp"
 	"crypto/tls"
 	"log/slog"
 	"net/http"
@@ -180,42 +181,20 @@ func (c *Config) withDefaults() Config {
 	if c != nil {
 		r = *c
 	}
-	if r.Path == "" {
-		r.Path = DefaultPath
-	}
 	if r.Handler == nil {
 		r.Handler = http.HandlerFunc(notFound)
 	}
-	if r.HandshakeTimeout == 0 {
-		r.HandshakeTimeout = defaultHandshakeTimeout
-	}
-	if r.MaxHead == 0 {
-		r.MaxHead = defaultMaxHead
-	}
-	if r.MaxSessions == 0 {
-		r.MaxSessions = defaultMaxSessions
-	}
-	if r.MaxHandshakes == 0 {
-		r.MaxHandshakes = defaultMaxHandshakes
-	}
-	if r.MaxHandshakesFromAddress == 0 {
-		r.MaxHandshakesFromAddress = defaultMaxHandshakesFrom
-	}
-	if r.MaxSessionsOfPrincipal == 0 {
-		r.MaxSessionsOfPrincipal = defaultMaxSessionsOfPrincipal
-	}
-	if r.MaxSessionAgeGrace == 0 {
-		r.MaxSessionAgeGrace = defaultMaxSessionAgeGrace
-	}
-	if r.ForwardedHeader == "" {
-		r.ForwardedHeader = clientaddr.XForwardedFor
-	}
-	if r.MaxUnread == 0 {
-		r.MaxUnread = defaultMaxUnread
-	}
-	if r.Logger == nil {
-		r.Logger = slog.New(slog.DiscardHandler)
-	}
+	r.Path = cmp.Or(r.Path, DefaultPath)
+	r.HandshakeTimeout = cmp.Or(r.HandshakeTimeout, defaultHandshakeTimeout)
+	r.MaxHead = cmp.Or(r.MaxHead, defaultMaxHead)
+	r.MaxSessions = cmp.Or(r.MaxSessions, defaultMaxSessions)
+	r.MaxHandshakes = cmp.Or(r.MaxHandshakes, defaultMaxHandshakes)
+	r.MaxHandshakesFromAddress = cmp.Or(r.MaxHandshakesFromAddress, defaultMaxHandshakesFrom)
+	r.MaxSessionsOfPrincipal = cmp.Or(r.MaxSessionsOfPrincipal, defaultMaxSessionsOfPrincipal)
+	r.MaxSessionAgeGrace = cmp.Or(r.MaxSessionAgeGrace, defaultMaxSessionAgeGrace)
+	r.ForwardedHeader = cmp.Or(r.ForwardedHeader, clientaddr.XForwardedFor)
+	r.MaxUnread = cmp.Or(r.MaxUnread, defaultMaxUnread)
+	r.Logger = cmp.Or(r.Logger, slog.New(slog.DiscardHandler))
 	if r.TLS != nil {
 		r.TLS = r.TLS.Clone()
 		for _, p := range []string{"h2", "http/1.1"} {

@@ -7,8 +7,8 @@ import (
 	"log"
 	"log/slog"
 	"net"
-	"runtime"
 	"net/http"
+	"runtime"
 	"sync"
 	"time"
 

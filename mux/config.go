@@ -1,6 +1,7 @@
 package mux
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -80,12 +81,12 @@ func (c *Config) withDefaults() (Config, error) {
 	if c != nil {
 		r = *c
 	}
-	setDefault(&r.MaxStreams, defaultMaxStreams)
-	setDefault(&r.AcceptBacklog, defaultAcceptBacklog)
-	setDefault(&r.StreamWindow, defaultStreamWindow)
-	setDefault(&r.MaxStreamWindow, max(defaultMaxStreamWindow, r.StreamWindow))
-	setDefault(&r.SessionWindow, defaultSessionWindow)
-	setDefault(&r.CloseTimeout, defaultCloseTimeout)
+	r.MaxStreams = cmp.Or(r.MaxStreams, defaultMaxStreams)
+	r.AcceptBacklog = cmp.Or(r.AcceptBacklog, defaultAcceptBacklog)
+	r.StreamWindow = cmp.Or(r.StreamWindow, defaultStreamWindow)
+	r.MaxStreamWindow = cmp.Or(r.MaxStreamWindow, max(defaultMaxStreamWindow, r.StreamWindow))
+	r.SessionWindow = cmp.Or(r.SessionWindow, defaultSessionWindow)
+	r.CloseTimeout = cmp.Or(r.CloseTimeout, defaultCloseTimeout)
 	if r.Logger == nil {
 		r.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -97,10 +98,4 @@ func (c *Config) withDefaults() (Config, error) {
 			r.StreamWindow, r.MaxStreamWindow)
 	}
 	return r, nil
-}
-
-func setDefault[T int | time.Duration](field *T, value T) {
-	if *field == 0 {
-		*field = value
-	}
 }

@@ -1,6 +1,7 @@
 package resume
 
 import (
+	"cmp"
 	"context"
 	"time"
 )
@@ -86,13 +87,13 @@ func (c *Config) withDefaults() Config {
 	if c != nil {
 		r = *c
 	}
-	setDefault(&r.Buffer, defaultBuffer)
-	setDefault(&r.MaxBuffer, max(defaultMaxBuffer, r.Buffer))
-	setDefault(&r.AckDelay, defaultAckDelay)
-	setDefault(&r.Window, defaultWindow)
-	setDefault(&r.PingInterval, defaultPingInterval)
-	setDefault(&r.SilenceTimeout, defaultSilenceTimeout)
-	setDefault(&r.FirstByteTimeout, defaultFirstByteTimeout)
+	r.Buffer = cmp.Or(r.Buffer, defaultBuffer)
+	r.MaxBuffer = cmp.Or(r.MaxBuffer, max(defaultMaxBuffer, r.Buffer))
+	r.AckDelay = cmp.Or(r.AckDelay, defaultAckDelay)
+	r.Window = cmp.Or(r.Window, defaultWindow)
+	r.PingInterval = cmp.Or(r.PingInterval, defaultPingInterval)
+	r.SilenceTimeout = cmp.Or(r.SilenceTimeout, defaultSilenceTimeout)
+	r.FirstByteTimeout = cmp.Or(r.FirstByteTimeout, defaultFirstByteTimeout)
 	if r.Observe == nil {
 		r.Observe = &Observer{}
 	}
@@ -106,15 +107,9 @@ func (c *Config) WithHeartbeat(pings, silence time.Duration) *Config {
 	if c != nil {
 		r = *c
 	}
-	setDefault(&r.PingInterval, pings)
-	setDefault(&r.SilenceTimeout, silence)
+	r.PingInterval = cmp.Or(r.PingInterval, pings)
+	r.SilenceTimeout = cmp.Or(r.SilenceTimeout, silence)
 	return &r
-}
-
-func setDefault[T int | time.Duration](field *T, value T) {
-	if *field == 0 {
-		*field = value
-	}
 }
 
 func (o *Observer) cut(err error) {

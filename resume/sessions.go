@@ -1,6 +1,7 @@
 package resume
 
 import (
+	"cmp"
 	"crypto/rand"
 	"crypto/subtle"
 	"encoding/base64"
@@ -84,7 +85,7 @@ func (s *Sessions) start() {
 			}
 			s.cfg.Budget = NewBudget(replay)
 		}
-		setDefault(&s.Max, defaultMaxSessions)
+		s.Max = cmp.Or(s.Max, defaultMaxSessions)
 		var id [8]byte
 		_, _ = rand.Read(id[:]) // never fails
 		s.instance = hex.EncodeToString(id[:])

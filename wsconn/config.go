@@ -1,6 +1,9 @@
 package wsconn
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
 // Defaults of Config.
 const (
@@ -57,13 +60,13 @@ func (c *Config) withDefaults() Config {
 	if c != nil {
 		r = *c
 	}
-	setDefault(&r.MaxFrame, defaultMaxFrame)
-	setDefault(&r.MaxText, defaultMaxText)
-	setDefault(&r.PingInterval, defaultPingInterval)
-	setDefault(&r.SilenceTimeout, defaultSilenceTimeout)
-	setDefault(&r.ControlBurst, defaultControlBurst)
-	setDefault(&r.ControlInterval, defaultControlInterval)
-	setDefault(&r.CloseTimeout, defaultCloseTimeout)
+	r.MaxFrame = cmp.Or(r.MaxFrame, defaultMaxFrame)
+	r.MaxText = cmp.Or(r.MaxText, defaultMaxText)
+	r.PingInterval = cmp.Or(r.PingInterval, defaultPingInterval)
+	r.SilenceTimeout = cmp.Or(r.SilenceTimeout, defaultSilenceTimeout)
+	r.ControlBurst = cmp.Or(r.ControlBurst, defaultControlBurst)
+	r.ControlInterval = cmp.Or(r.ControlInterval, defaultControlInterval)
+	r.CloseTimeout = cmp.Or(r.CloseTimeout, defaultCloseTimeout)
 	return r
 }
 
@@ -76,10 +79,4 @@ func (c *Config) WithTexts(onText func(text []byte)) *Config {
 	}
 	r.OnText, r.PingInterval = onText, -1
 	return &r
-}
-
-func setDefault[T int | time.Duration](field *T, value T) {
-	if *field == 0 {
-		*field = value
-	}
 }

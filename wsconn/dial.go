@@ -2,6 +2,7 @@ package wsconn
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/tls"
@@ -233,16 +234,11 @@ func (d *Dialer) dial(ctx context.Context, addr string) (net.Conn, error) {
 }
 
 func (d *Dialer) bound(ctx context.Context) (context.Context, context.CancelFunc) {
-	timeout := d.HandshakeTimeout
-	setDefault(&timeout, defaultHandshakeTimeout)
+	timeout := cmp.Or(d.HandshakeTimeout, defaultHandshakeTimeout)
 	return context.WithTimeoutCause(ctx, timeout, errHandshakeTimeout)
 }
 
-func (d *Dialer) maxHead() int {
-	n := d.MaxHead
-	setDefault(&n, defaultMaxHead)
-	return n
-}
+func (d *Dialer) maxHead() int { return cmp.Or(d.MaxHead, defaultMaxHead) }
 
 // errHandshakeTimeout is the cause when HandshakeTimeout passed.
 var errHandshakeTimeout = fmt.Errorf("handshake timeout: %w", context.DeadlineExceeded)

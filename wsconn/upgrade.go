@@ -1,6 +1,7 @@
 package wsconn
 
 import (
+	"cmp"
 	"encoding/base64"
 	"fmt"
 	"net"
@@ -66,8 +67,7 @@ func (u *Upgrader) Upgrade(w http.ResponseWriter, r *http.Request) (*Conn, error
 	if u, ok := c.(interface{ Unwrap() net.Conn }); ok {
 		c = u.Unwrap()
 	}
-	timeout := u.HandshakeTimeout
-	setDefault(&timeout, defaultHandshakeTimeout)
+	timeout := cmp.Or(u.HandshakeTimeout, defaultHandshakeTimeout)
 	_ = c.SetDeadline(time.Now().Add(timeout))
 	if _, err := c.Write(u.answer(r, subprotocol)); err != nil {
 		_ = c.Close()

@@ -49,7 +49,7 @@ func TestHAProxyTunnelTimeout(t *testing.T) {
 
 // testIdle runs an RPC that streams both ways, with a pause. The words are in
 // each line in which the program logs that its timeout cut a WebSocket.
-func testIdle(t *testing.T, p program, row idleRow, words ...string) {
+func testIdle(t *testing.T, p frontend, row idleRow, words ...string) {
 	b := serve(t)
 	front := p.start(t, b.addr, row.timeout)
 	conn := connect(t, front)

@@ -2,7 +2,7 @@ package cuts_test
 
 // nginx is what its documentation says about WebSocket, with timeouts. A reload
 // makes the workers that were there cut what they still have after 100 ms.
-var nginx = program{
+var nginx = frontend{
 	command: "nginx", install: "nginx-light",
 	args: []string{"-p", ".", "-c", "config", "-e", "error.log"},
 	log:  "error.log",
@@ -44,7 +44,7 @@ http {
 }
 
 // haproxy writes how each request ended, with its status, to its output.
-var haproxy = program{
+var haproxy = frontend{
 	command: "haproxy", install: "haproxy",
 	args: []string{"-db", "-f", "config"},
 	log:  "output",

@@ -15,7 +15,7 @@ const (
 // TestUndisturbed shows that the load of the other tests passes through the
 // proxies when nothing is cut.
 func TestUndisturbed(t *testing.T) {
-	for _, p := range []program{nginx, haproxy} {
+	for _, p := range []frontend{nginx, haproxy} {
 		t.Run(p.command, func(t *testing.T) {
 			b, _, l := begin(t, p)
 			l.progress(t)
@@ -35,7 +35,7 @@ func TestNginxReload(t *testing.T) {
 	for range reloads {
 		l.progress(t)
 		before := front.count(t, "access.log", ended)
-		front.signal(t, syscall.SIGHUP)
+		front.Signal(t, syscall.SIGHUP)
 		l.eventually(t, "nginx to cut the WebSocket", func() bool { return front.count(t, "access.log", ended) > before })
 	}
 	l.progress(t)
@@ -51,11 +51,11 @@ func TestNginxRestart(t *testing.T) { testRestart(t, nginx) }
 // TestHAProxyRestart stops haproxy and starts it again.
 func TestHAProxyRestart(t *testing.T) { testRestart(t, haproxy) }
 
-func testRestart(t *testing.T, p program) {
+func testRestart(t *testing.T, p frontend) {
 	b, front, l := begin(t, p)
 	l.progress(t)
 	before := b.accepted.Load()
-	front.stop(t)
+	front.Stop(t)
 	if err := pause(l.ctx, downtime); err != nil {
 		t.Fatal(err)
 	}
@@ -66,7 +66,7 @@ func testRestart(t *testing.T, p program) {
 }
 
 // begin starts a server, the program in front of it, and RPCs through both.
-func begin(t *testing.T, p program) (*backend, *proxy, *load) {
+func begin(t *testing.T, p frontend) (*backend, *proxy, *load) {
 	t.Helper()
 	b := serve(t)
 	front := p.start(t, b.addr, "60s")

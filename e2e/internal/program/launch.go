@@ -2,10 +2,12 @@ package program
 
 import (
 	"errors"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -17,74 +19,152 @@ const (
 	stopTimeout  = 5 * time.Second  // until it ends by itself
 )
 
-// launch starts cmd, sees that it ends with the test, and waits until it takes
-// connections at addr.
-func launch(t *testing.T, cmd *exec.Cmd, addr string) {
+// Command is how a program is run whose files are there already.
+type Command struct {
+	Name    string // found where Debian puts it
+	Install string // its package
+	Args    []string
+	Dir     string // where it runs
+	Addr    string // host:port on which it takes connections
+}
+
+// Process is a program that runs, or ran.
+type Process struct {
+	Addr string // host:port on which it takes connections
+	Dir  string // has its files, and in "output" what it wrote
+	PID  int
+
+	name  string
+	cmd   *exec.Cmd
+	done  chan struct{} // closed once it has ended
+	ended error         // how, once done is closed
+}
+
+// Launch runs c until the test ends, at the latest. It returns once the program
+// takes connections, and fails the test if it does not.
+func Launch(t testing.TB, c Command) *Process {
 	t.Helper()
-	dir, name := cmd.Dir, filepath.Base(cmd.Path)
 	// No pipe: helpers of squid hold it open. To be appended to: squid opens
 	// it a second time, by its name.
-	out, err := os.OpenFile(filepath.Join(dir, "output"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	out, err := os.OpenFile(filepath.Join(c.Dir, "output"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer out.Close()
-	cmd.Stdout, cmd.Stderr = out, out
-	cmd.Env = append(os.Environ(), "HOME="+dir, "XDG_DATA_HOME="+dir, "XDG_CONFIG_HOME="+dir)
-	cmd.SysProcAttr = childAttr()
+	cmd := exec.Command(find(t, c.Name, c.Install), c.Args...)
+	cmd.Dir, cmd.Stdout, cmd.Stderr, cmd.SysProcAttr = c.Dir, out, out, childAttr()
+	cmd.Env = append(os.Environ(), "HOME="+c.Dir, "XDG_DATA_HOME="+c.Dir, "XDG_CONFIG_HOME="+c.Dir)
 	if err := cmd.Start(); err != nil {
-		t.Fatalf("%s: %v", name, err)
+		t.Fatalf("%s: %v", c.Name, err)
 	}
-	done := make(chan struct{})
-	var ended error // once done is closed
+	p := &Process{Addr: c.Addr, Dir: c.Dir, PID: cmd.Process.Pid, name: c.Name, cmd: cmd, done: make(chan struct{})}
 	go func() {
-		ended = cmd.Wait()
-		close(done)
+		p.ended = cmd.Wait()
+		close(p.done)
 	}()
 	t.Cleanup(func() {
-		stop(t, cmd, done)
+		p.Stop(t)
 		if t.Failed() {
-			t.Logf("%s wrote:\n%s", name, tail(out.Name()))
+			t.Logf("%s wrote:\n%s", c.Name, Tail(p.Read(t, "output")))
 		}
 	})
+	p.await(t)
+	return p
+}
+
+// await waits until the program takes connections.
+func (p *Process) await(t testing.TB) {
+	t.Helper()
 	for end := time.Now().Add(startTimeout); ; {
-		c, err := net.DialTimeout("tcp", addr, time.Second)
+		c, err := net.DialTimeout("tcp", p.Addr, time.Second)
 		if err == nil {
 			_ = c.Close()
 			return
 		}
 		select {
-		case <-done:
-			t.Fatalf("%s ended (%v) before it took connections:\n%s", name, ended, tail(out.Name()))
+		case <-p.done:
+			t.Fatalf("%s ended (%v) before it took connections:\n%s", p.name, p.ended, Tail(p.Read(t, "output")))
 		case <-time.After(20 * time.Millisecond):
 		}
 		if time.Now().After(end) {
-			t.Fatalf("%s takes no connections after %v:\n%s", name, startTimeout, tail(out.Name()))
+			t.Fatalf("%s takes no connections after %v:\n%s", p.name, startTimeout, Tail(p.Read(t, "output")))
 		}
 	}
 }
 
-// stop ends a process by its id.
-func stop(t *testing.T, cmd *exec.Cmd, done <-chan struct{}) {
-	for _, signal := range []os.Signal{syscall.SIGTERM, os.Kill} {
-		if err := cmd.Process.Signal(signal); err != nil && !errors.Is(err, os.ErrProcessDone) {
-			t.Errorf("sending %v: %v", signal, err)
-		}
+// Signal sends a signal, to the process alone. One that has ended is no error.
+func (p *Process) Signal(t testing.TB, signal os.Signal) {
+	t.Helper()
+	if err := p.cmd.Process.Signal(signal); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		t.Errorf("sending %s %v: %v", p.name, signal, err)
+	}
+}
+
+// Stop ends the process, with every connection that is open. A second call does
+// nothing.
+func (p *Process) Stop(t testing.TB) {
+	t.Helper()
+	_ = p.End(t, syscall.SIGTERM, os.Kill)
+}
+
+// End sends the signals, one after the other, until the process has ended, and
+// returns how it did. The first is expected to end it: the test fails if another
+// one is needed.
+func (p *Process) End(t testing.TB, signals ...os.Signal) error {
+	t.Helper()
+	for _, signal := range signals {
+		p.Signal(t, signal)
 		select {
-		case <-done:
-			return
+		case <-p.done:
+			return p.ended
 		case <-time.After(stopTimeout):
+			t.Errorf("%s still runs %v after signal %v", p.name, stopTimeout, signal)
 		}
 	}
-	t.Errorf("%s does not end", cmd.Path)
+	return errors.New("it does not end")
 }
 
-// tail returns the last lines of a file.
-func tail(name string) string {
-	b, err := os.ReadFile(name)
+// Read returns the content of a file in the program's directory.
+func (p *Process) Read(t testing.TB, name string) string {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(p.Dir, name))
 	if err != nil {
-		return err.Error()
+		t.Errorf("a file of %s: %v", p.name, err)
 	}
-	lines := strings.Split(strings.TrimSpace(string(b)), "\n")
+	return string(b)
+}
+
+// Tail returns the last lines of a text.
+func Tail(text string) string {
+	lines := strings.Split(strings.TrimSpace(text), "\n")
 	return strings.Join(lines[max(0, len(lines)-30):], "\n")
+}
+
+// find returns the path of a command, which Debian may keep where only root
+// looks.
+func find(t testing.TB, command, install string) string {
+	t.Helper()
+	for _, dir := range append(filepath.SplitList(os.Getenv("PATH")), "/usr/sbin", "/sbin") {
+		if path, err := exec.LookPath(filepath.Join(dir, command)); err == nil {
+			return path
+		}
+	}
+	t.Fatalf("%s is missing; `make e2e` installs it (package %s)", command, install)
+	return ""
+}
+
+// FreeAddr returns a port that is free at the moment. It is below those that the
+// kernel gives to outgoing connections, which could take it before the program
+// does, or while it is down.
+func FreeAddr(t testing.TB) string {
+	t.Helper()
+	for range 100 {
+		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(20000+rand.IntN(10000))))
+		if err == nil {
+			defer l.Close()
+			return l.Addr().String()
+		}
+	}
+	t.Fatal("found no free port")
+	return ""
 }

@@ -25,23 +25,16 @@ type Program struct {
 	Prepare []string          // a command to be run before; may be nil
 }
 
-// Process is a program that runs.
-type Process struct {
-	Addr string // host:port on which it takes connections
-	Dir  string // has its files, and in "output" what it wrote
-	PID  int
-}
-
 // Start runs p until the test ends. It returns once p takes connections, and
 // fails the test if it does not.
-func (p Program) Start(t *testing.T, values map[string]string) *Process {
+func (p Program) Start(t testing.TB, values map[string]string) *Process {
 	t.Helper()
 	dir, err := os.MkdirTemp("", p.Command) // not t.TempDir, which other users cannot enter
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	addr := freeAddr(t)
+	addr := FreeAddr(t)
 	_, port, _ := net.SplitHostPort(addr)
 	v := map[string]string{"Dir": dir, "Addr": addr, "Port": port}
 	maps.Copy(v, values)
@@ -57,14 +50,11 @@ func (p Program) Start(t *testing.T, values map[string]string) *Process {
 		}
 	}
 	open(t, dir)
-	cmd := exec.Command(find(t, p.Command, p.Install), fillAll(t, p.Args, v)...)
-	cmd.Dir = dir
-	launch(t, cmd, addr)
-	return &Process{Addr: addr, Dir: dir, PID: cmd.Process.Pid}
+	return Launch(t, Command{p.Command, p.Install, fillAll(t, p.Args, v), dir, addr})
 }
 
 // open lets every user into dir: squid does not run as root.
-func open(t *testing.T, dir string) {
+func open(t testing.TB, dir string) {
 	t.Helper()
 	err := filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
 		return errors.Join(err, os.Chmod(path, 0o777))
@@ -74,21 +64,8 @@ func open(t *testing.T, dir string) {
 	}
 }
 
-// find returns the path of a command, which Debian may keep where only root
-// looks.
-func find(t *testing.T, command, install string) string {
-	t.Helper()
-	for _, dir := range append(filepath.SplitList(os.Getenv("PATH")), "/usr/sbin", "/sbin") {
-		if path, err := exec.LookPath(filepath.Join(dir, command)); err == nil {
-			return path
-		}
-	}
-	t.Fatalf("%s is missing; `make e2e` installs it (package %s)", command, install)
-	return ""
-}
-
 // fillAll fills in templates.
-func fillAll(t *testing.T, texts []string, v map[string]string) []string {
+func fillAll(t testing.TB, texts []string, v map[string]string) []string {
 	t.Helper()
 	var all []string
 	for _, text := range texts {
@@ -98,7 +75,7 @@ func fillAll(t *testing.T, texts []string, v map[string]string) []string {
 }
 
 // fill fills in a template.
-func fill(t *testing.T, text string, v map[string]string) string {
+func fill(t testing.TB, text string, v map[string]string) string {
 	t.Helper()
 	var b strings.Builder
 	tmpl, err := template.New("").Option("missingkey=error").Parse(text)
@@ -109,15 +86,4 @@ func fill(t *testing.T, text string, v map[string]string) string {
 		t.Fatal(err)
 	}
 	return b.String()
-}
-
-// freeAddr returns a port that is free at the moment.
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }

@@ -1,9 +1,0 @@
-package cuts_test
-
-import "syscall"
-
-// childAttr makes a program end with the test, also where no cleanup runs because
-// the test ran into its timeout.
-func childAttr() *syscall.SysProcAttr {
-	return &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
-}

@@ -1,9 +1,0 @@
-package nginx
-
-import "syscall"
-
-// childAttr makes nginx end with the test, also where no cleanup runs because
-// the test ran into its timeout.
-func childAttr() *syscall.SysProcAttr {
-	return &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
-}
