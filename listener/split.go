@@ -51,7 +51,7 @@ func (l *Listener) acceptLoop() {
 			defer l.owned.Done()
 			l.split(c, h)
 		}()
-		runtime.Gosched()
+		runtime.Gosched() // there may be many: others first
 	}
 }
 
