@@ -73,7 +73,7 @@ func serve(in io.Reader, out io.Writer) error {
 	experimental.SetDefaultBufferPool(listener.BufferPool())
 	debug.SetGCPercent(gcPercent)
 	debug.SetMemoryLimit(memoryLimit)
-	srv := grpc.NewServer(append(lis.ServerOptions(), grpc.MaxConcurrentStreams(100), grpc.SharedWriteBuffer(true))...)
+	srv := grpc.NewServer(append(lis.ServerOptions(), grpc.MaxConcurrentStreams(100))...)
 	(&echo.Server{}).Register(srv)
 	served := make(chan error, 1)
 	go func() { served <- srv.Serve(lis) }()
