@@ -23,7 +23,7 @@ func TestFloods(t *testing.T) {
 		{"empty data", frame(0, 0, 0, 1, 0), 1500 * time.Millisecond},
 		{"small windows", frame(0, 1, 0, 1, 1), 1500 * time.Millisecond},
 		{"data of no stream", frame(0, 0, 0, 9, 1, 'x'), 1500 * time.Millisecond},
-		{"streams", append(frame(0, 1, 1, 1, 0), frame(0, 1, 8, 1, 0)...), 20 * time.Second},
+		{"streams", append(frame(0, 1, 1, 1, 0), frame(0, 1, 8, 1, 0)...), 30 * time.Second},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
