@@ -184,6 +184,12 @@ func TestDrain(t *testing.T) {
 		var all [2]events
 		w := newWorld(t, "pipe", &Config{Observe: all[0].observer()}, &Config{Observe: all[1].observer()})
 		defer w.end()
+		w.set(func() {
+			w.around = func(dial Dial, a *Attachment) (Carrier, uint64, error) {
+				<-time.After(time.Millisecond) // as a way takes: who has asked for it is done then
+				return dial(t.Context(), a)
+			}
+		})
 		read(w.client)
 		read(w.server)
 		for range 3 {

@@ -68,21 +68,14 @@ func (c *Conn) WriteAfterText(text, p []byte) (int, error) {
 	f := getBuf(len(text) + ws.MaxHeaderSize + len(p))
 	f.b = appendFrame(f.b, ws.OpText, c.client, text, nil)
 	f.b = appendFrame(f.b, ws.OpBinary, c.client, p, nil)
-	m, err := c.conn.Write(f.b)
-	if c.endWrite(err) {
-		var kept bool
-		if kept, _, err = c.writeDetached(f, f.b[m:]); !kept {
-			return len(p), err
-		}
-	} else {
-		putBuf(f)
-		err = c.writeError(err)
+	kept, accepted, err := c.writeBuilt(f)
+	if kept {
+		c.wtoken.Release()
 	}
-	c.wtoken.Release()
-	if err != nil {
+	if !accepted {
 		return 0, err
 	}
-	return len(p), nil
+	return len(p), err
 }
 
 // writeMessage sends the concatenation of head and body in frames.
@@ -171,6 +164,12 @@ func (c *Conn) writeFrame(op ws.OpCode, head, body []byte) (kept, accepted bool,
 		}
 		return c.writeDetached(f, f.b)
 	}
+	return c.writeBuilt(f)
+}
+
+// writeBuilt sends what was built in f, which it gives back. It returns what
+// writeFrame does.
+func (c *Conn) writeBuilt(f *frameBuf) (kept, accepted bool, err error) {
 	m, err := c.conn.Write(f.b)
 	if c.endWrite(err) {
 		return c.writeDetached(f, f.b[m:])
