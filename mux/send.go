@@ -17,7 +17,10 @@ func (s *Session) queue(h header) {
 	if s.closing || (h.kind == typePing && len(s.control) >= maxPings) {
 		return
 	}
-	if len(s.control) >= maxControl {
+	if h.kind != typeWindow || h.flags&(flagSYN|flagFIN) == 0 { // else this side's own doing
+		s.provoked += headerSize
+	}
+	if s.provoked > maxControl {
 		s.owned.Add(1)
 		s.closing = true
 		go func() {
@@ -91,6 +94,7 @@ func (s *Session) takeControl() {
 	if s.owed.Load() {
 		s.cmu.Lock()
 		s.head, s.control = append(s.head, s.control...), s.control[:0]
+		s.provoked = 0
 		s.owed.Store(false)
 		s.cmu.Unlock()
 	}

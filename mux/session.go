@@ -59,6 +59,7 @@ type Session struct {
 
 	cmu      sync.Mutex
 	control  []byte      // frames to be sent ahead of the next data
+	provoked int         // how many bytes of them the peer has provoked
 	owed     atomic.Bool // control is not empty
 	flushing bool        // flushControl is running
 	closing  bool        // no more goroutines may be started
