@@ -17,9 +17,15 @@ import (
 // streams. That is, as a rule, a stream whose caller waits for data: what is
 // meant for it is decoded in the caller's own buffer. A stream that waits
 // while another one reads takes over when that one leaves. If nobody takes the
-// token for idleReader, a goroutine reads until it has woken a stream, so that
-// control frames are seen though no stream is being read.
-const idleReader = 10 * time.Millisecond
+// token for a while, a goroutine reads until it has woken a stream, so that
+// control frames are seen though no stream is being read. That while doubles
+// each time that somebody turns out to read, as long as nobody waits for what
+// the peer has to say: to look costs a timer and a goroutine, which is much for
+// who has many sessions and calls each now and then.
+const (
+	minPatience = 10 * time.Millisecond
+	maxPatience = 640 * time.Millisecond
+)
 
 // Sizes of the buffers that the connection is read into if the caller's is too
 // small, or there is none.
@@ -48,13 +54,16 @@ type receiver struct {
 
 	leader atomic.Pointer[stream] // the stream that reads, or read last
 
-	armed atomic.Bool
-	timer *time.Timer
+	armed    atomic.Bool
+	timer    *time.Timer
+	patience atomic.Int64 // for how long nobody may read, a time.Duration
+	waiters  atomic.Int32 // for what the peer has to say
 }
 
 // prepareReceiving comes before anybody may read.
 func (s *Session) prepareReceiving() {
 	s.armed.Store(true)
+	s.patience.Store(int64(minPatience))
 	s.timer = time.AfterFunc(time.Hour, s.readIfIdle) // never: it is there before it runs
 }
 
@@ -73,9 +82,27 @@ func (s *Session) passToken() {
 // the last with the token calls it afterwards.
 func (s *Session) arm() {
 	if !s.armed.Load() && s.armed.CompareAndSwap(false, true) {
-		s.timer.Reset(idleReader)
+		patience := s.patience.Load()
+		s.timer.Reset(time.Duration(patience))
+		if s.patience.Load() < patience { // beginWait came in between
+			s.timer.Reset(minPatience)
+		}
 	}
 }
+
+// beginWait notes that somebody waits for what the peer has to say, so that
+// there is little patience until endWait.
+func (s *Session) beginWait() {
+	s.waiters.Add(1)
+	if s.patience.Load() > int64(minPatience) {
+		s.patience.Store(int64(minPatience))
+		if s.armed.Load() {
+			s.timer.Reset(minPatience)
+		}
+	}
+}
+
+func (s *Session) endWait() { s.waiters.Add(-1) }
 
 // readIfIdle reads if nobody else does, until a stream that is waited for got
 // something: its reader takes over.
@@ -86,8 +113,12 @@ func (s *Session) readIfIdle() {
 	}
 	defer s.owned.Done()
 	if !s.rtoken.Try() {
+		if patience := s.patience.Load(); s.waiters.Load() == 0 {
+			s.patience.CompareAndSwap(patience, min(2*patience, int64(maxPatience)))
+		}
 		return
 	}
+	s.patience.Store(int64(minPatience))
 	defer s.passToken()
 	for woke, filled := false, false; !woke; {
 		if s.isClogged() {

@@ -134,6 +134,8 @@ func (s *Session) Open(ctx context.Context) (net.Conn, error) {
 // session ended, io.EOF if the peer ended it in order. It is not for a session
 // that has Config.Handle.
 func (s *Session) Accept() (net.Conn, error) {
+	s.beginWait()
+	defer s.endWait()
 	for {
 		select {
 		case <-s.acceptable:
@@ -189,6 +191,8 @@ func (s *Session) Ping(ctx context.Context) (time.Duration, error) {
 	}()
 	start := time.Now()
 	s.queue(header{typePing, flagSYN, 0, id})
+	s.beginWait()
+	defer s.endWait()
 	select {
 	case <-answered:
 		return time.Since(start), nil

@@ -65,6 +65,8 @@ func (st *stream) mayWrite() error {
 // before.
 func (st *stream) await(c <-chan struct{}) error {
 	deadline := st.wdeadline.Done()
+	st.session.beginWait()
+	defer st.session.endWait()
 	select {
 	case <-c:
 		return nil
