@@ -29,7 +29,7 @@ import (
 )
 
 // Conn is a WebSocket as a net.Conn. All its methods may be called
-// concurrently.
+// concurrently, but ReadBuffer.
 type Conn struct {
 	conn        net.Conn
 	cfg         Config
@@ -129,34 +129,32 @@ func newConn(c net.Conn, cfg *Config, client bool, subprotocol string, early []b
 // *ProtocolError when the peer broke the rules. PINGs are answered, and
 // Config.OnText called, while Read is being called.
 func (c *Conn) Read(p []byte) (int, error) {
+	c.rmu.Lock()
+	defer c.rmu.Unlock()
 	payload, err := c.ReadBuffer(p)
 	return copy(p, payload), err
 }
 
 // ReadBuffer is Read without its last copy: it uses p, and returns the part of
-// p that holds the payload.
+// p that holds the payload. It is for one caller at a time, and not beside Read.
 func (c *Conn) ReadBuffer(p []byte) ([]byte, error) {
 	if len(p) == 0 {
 		return nil, c.closedError()
 	}
-	c.rmu.Lock()
 	for { // it waits here, perhaps for long: a small stack is worth the lines
 		if c.rerr != nil || c.state.Load()&isClosed != 0 {
-			err := cmp.Or(c.closedError(), c.rerr)
-			c.rmu.Unlock()
-			return nil, err
+			return nil, cmp.Or(c.closedError(), c.rerr)
 		}
 		n, rerr := c.readRaw(p)
 		payload, err := c.dec.decode(p[:n])
 		if err != nil || rerr != nil {
 			err = c.readFailed(err, rerr)
 		}
-		if len(payload) > 0 || err != nil {
-			c.rmu.Unlock()
-			if len(payload) > 0 {
-				err = nil
-			}
-			return payload, err
+		if len(payload) > 0 {
+			return payload, nil
+		}
+		if err != nil {
+			return nil, err
 		}
 	}
 }
@@ -186,10 +184,13 @@ func (c *Conn) readRaw(p []byte) (int, error) {
 		}
 		return n, nil
 	}
-	if n := c.beat.waits.Add(1); c.beat.ask.Load() > 0 {
-		c.beat.began(n)
+	if c.beat.timer != nil {
+		c.beat.begin()
 	}
 	n, err := c.conn.Read(p)
+	if c.beat.timer != nil {
+		c.beat.reads.Add(1)
+	}
 	switch {
 	case err == nil:
 	case c.lost.Load():

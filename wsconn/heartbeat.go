@@ -14,12 +14,12 @@ const asked = 16
 // few after each look of the timer note when they began, so that the time is
 // exact where there is little to read.
 type heartbeat struct {
-	timer *time.Timer
-	waits atomic.Uint64 // reads of the connection beneath
-	ask   atomic.Int32  // how many of them are to call began
+	timer *time.Timer   // nil if the Config wants no heartbeat; does not change
+	reads atomic.Uint64 // how often a read of the connection beneath began or ended: odd while one goes on
+	ask   atomic.Int32  // how many of them are to note when they begin
 
 	mu    sync.Mutex
-	wait  uint64 // the read that since is about
+	read  uint64 // what reads was when it began that since is about
 	since time.Time
 }
 
@@ -34,33 +34,33 @@ func (c *Conn) startBeat() {
 	c.beat.timer = time.AfterFunc(c.cfg.PingInterval, c.onBeat)
 }
 
-// began notes that the n-th read begins now.
-func (h *heartbeat) began(n uint64) {
+// begin notes that a read begins now.
+func (h *heartbeat) begin() {
+	n := h.reads.Add(1)
+	if h.ask.Load() <= 0 {
+		return
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.wait, h.since = n, time.Now()
+	h.read, h.since = n, time.Now()
 	h.ask.Add(-1)
 }
 
-// look returns how long the read that is going on has waited. If it began
+// look returns for how long the read that is going on has waited. If it began
 // unasked after the last look, it counts from now, and known is false.
 func (h *heartbeat) look() (silent time.Duration, known bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.ask.Store(asked)
-	if n := h.waits.Load(); n != h.wait {
-		h.wait, h.since = n, time.Now()
+	switch n := h.reads.Load(); {
+	case n%2 == 0: // nobody reads: it is not the peer's fault
+		return 0, true
+	case n != h.read:
+		h.read, h.since = n, time.Now()
 		return 0, false
+	default:
+		return time.Since(h.since), true
 	}
-	return time.Since(h.since), true
-}
-
-// forget is look when nothing is being read.
-func (h *heartbeat) forget() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.ask.Store(asked)
-	h.wait = 0
 }
 
 // onBeat looks after a Read that is waiting: it sends a PING when nothing was
@@ -68,23 +68,17 @@ func (h *heartbeat) forget() {
 // heard for Config.SilenceTimeout. Time in which nobody reads does not count.
 func (c *Conn) onBeat() {
 	next := c.cfg.PingInterval
-	if c.rmu.TryLock() {
-		c.rmu.Unlock()
-		c.beat.forget()
-	} else {
-		silent, known := c.beat.look()
-		switch {
-		case silent >= c.cfg.SilenceTimeout:
-			c.abandon()
-			return
-		case silent >= c.cfg.PingInterval:
-			c.queueControl(func() { c.ping = true; c.state.Or(isOwing) })
-			next = min(next, c.cfg.SilenceTimeout-silent)
-		case known:
-			next -= silent
-		default:
-			next /= 4 // bytes are coming: a silence is seen so much too late
-		}
+	switch silent, known := c.beat.look(); {
+	case silent >= c.cfg.SilenceTimeout:
+		c.abandon()
+		return
+	case silent >= c.cfg.PingInterval:
+		c.queueControl(func() { c.ping = true; c.state.Or(isOwing) })
+		next = min(next, c.cfg.SilenceTimeout-silent)
+	case known:
+		next -= silent
+	default:
+		next /= 4 // bytes are coming: a silence is seen so much too late
 	}
 	c.wmu.Lock()
 	defer c.wmu.Unlock()

@@ -20,6 +20,9 @@ const maskPiece = 8 << 10
 // to the connection beneath for each. It neither changes nor keeps p. The
 // payload of concurrent Writes does not mix.
 func (c *Conn) Write(p []byte) (int, error) {
+	if c.isSmall(len(p)) {
+		return c.writeSmall(nil, p)
+	}
 	n, err := c.writeMessage(ws.OpBinary, p, nil)
 	return int(n), err
 }
@@ -56,17 +59,30 @@ func (c *Conn) WriteText(text []byte) error {
 // small and there is no write deadline, as one write to the connection beneath.
 // It returns how much of p was written.
 func (c *Conn) WriteAfterText(text, p []byte) (int, error) {
-	if c.state.Load() != 0 || len(p) == 0 || len(text)+ws.MaxHeaderSize+len(p) > min(smallFrame, c.cfg.MaxFrame) {
+	if !c.isSmall(len(text)+ws.MaxHeaderSize+len(p)) || len(p) == 0 {
 		if err := c.WriteText(text); err != nil {
 			return 0, err
 		}
 		return c.Write(p)
 	}
+	return c.writeSmall(text, p)
+}
+
+// isSmall reports whether n bytes, and at least one, fit into one frame and a
+// small buffer, and there is nothing special to look after.
+func (c *Conn) isSmall(n int) bool {
+	return 0 < n && n <= min(smallFrame, c.cfg.MaxFrame) && c.state.Load() == 0
+}
+
+// writeSmall sends text, if it is not nil, and p at once.
+func (c *Conn) writeSmall(text, p []byte) (int, error) {
 	if err := c.takeToken(); err != nil {
 		return 0, err
 	}
-	f := getBuf(len(text) + ws.MaxHeaderSize + len(p))
-	f.b = appendFrame(f.b, ws.OpText, c.client, text, nil)
+	f := getBuf(len(p))
+	if text != nil {
+		f.b = appendFrame(f.b, ws.OpText, c.client, text, nil)
+	}
 	f.b = appendFrame(f.b, ws.OpBinary, c.client, p, nil)
 	kept, accepted, err := c.writeBuilt(f)
 	if kept {
