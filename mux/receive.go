@@ -32,7 +32,7 @@ const (
 const (
 	minDirect  = 1 << 10 // a smaller buffer of a caller is not used
 	minBulk    = 8 << 10 // the front of a frame that long is read by itself, so that its body need not be moved
-	smallRead  = 464     // a Session that has it takes no more than 896 bytes
+	smallRead  = 352     // a Session that has it takes no more than 896 bytes
 	largerRead = 32 << 10
 )
 

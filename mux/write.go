@@ -11,6 +11,34 @@ import (
 // passes while the connection beneath takes a frame, that frame is finished in
 // the background and counted as written.
 func (st *stream) Write(p []byte) (n int, err error) {
+	if s := st.session; len(p) <= maxChunk && len(p) > 0 && s.wtoken.Try() {
+		if st.mayWriteAtOnce(p) {
+			if err := s.writeFrame(st, header{typeData, 0, st.id, uint32(len(p))}, p); err != nil {
+				return 0, s.errOr(err)
+			}
+			return len(p), nil
+		}
+		s.wtoken.Release()
+	}
+	return st.write(p)
+}
+
+// mayWriteAtOnce reports whether nothing stands in the way of a frame with all
+// of p, for which it takes window then. The caller has the session's token: no
+// other Write comes in between, and one that has the turn goes first.
+func (st *stream) mayWriteAtOnce(p []byte) bool {
+	const reasons = isClosed | isWriteLimited | isReset | isEnded
+	if st.state.Load()&reasons != 0 || st.turn.Held() {
+		return false
+	}
+	if r := st.session.carrier.ready; r != nil && r.WriteReady(headerSize+len(p)) != nil {
+		return false
+	}
+	return st.takeWindow(len(p), len(p)) > 0
+}
+
+// write is Write with all that may stand in its way.
+func (st *stream) write(p []byte) (n int, err error) {
 	if err := st.take(&st.turn); err != nil {
 		return 0, err
 	}
@@ -89,9 +117,7 @@ func (st *stream) reserve(p []byte) ([]byte, error) {
 		case state&isEnded != 0:
 			return nil, st.session.err // set before isEnded
 		}
-		// Only who has the turn takes window.
-		if size := min(len(p), maxChunk, int(st.sendWindow.Load())); size > 0 {
-			st.sendWindow.Add(-uint32(size))
+		if size := st.takeWindow(1, min(len(p), maxChunk)); size > 0 {
 			return p[:size], nil
 		}
 		if err := st.mayWrite(); err != nil {
@@ -99,6 +125,21 @@ func (st *stream) reserve(p []byte) ([]byte, error) {
 		}
 		if err := st.await(st.writable); err != nil {
 			return nil, err
+		}
+	}
+}
+
+// takeWindow takes as much as there is, from least to most bytes, and returns how
+// much that is: 0 if there is less.
+func (st *stream) takeWindow(least, most int) int {
+	for {
+		window := st.sendWindow.Load()
+		size := min(int(window), most)
+		if size < least {
+			return 0
+		}
+		if st.sendWindow.CompareAndSwap(window, window-uint32(size)) {
+			return size
 		}
 	}
 }
