@@ -15,8 +15,8 @@ type idleLoad struct {
 }
 
 // idleFor is how long connections are left alone before they count as idle:
-// several times as long as the last acknowledgements take.
-const idleFor = 300 * time.Millisecond
+// longer than the last acknowledgements take, which is 800 ms.
+const idleFor = 1200 * time.Millisecond
 
 // Close does nothing: slice closes what it opened.
 func (*idleLoad) Close() error { return nil }

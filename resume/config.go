@@ -33,8 +33,8 @@ type Config struct {
 
 	// AckDelay is how long received bytes may wait to be acknowledged when
 	// there are too few of them, less than an eighth of Buffer. Less than
-	// 4 KiB wait four times as long, in the second half of that for anything
-	// to be sent together with. 0 means 50 ms.
+	// 4 KiB wait 16 times as long, in the second half of that for anything to
+	// be sent together with. 0 means 50 ms.
 	AckDelay time.Duration
 
 	// Window is how long a stream may be without a carrier before it is

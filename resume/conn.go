@@ -21,7 +21,7 @@ import (
 )
 
 // Conn is a net.Conn that outlives its carrier. All its methods may be called
-// concurrently.
+// concurrently, but WriteBuffers.
 type Conn struct {
 	cfg  Config
 	dial Dial // nil in the server's role
@@ -88,7 +88,7 @@ const (
 	isWriteLimited             // there is a write deadline
 	isStopping                 // Read has to look whether it may go on
 	isAhead                    // there is something in ahead
-	isWaiting                  // the Write that has wtoken waits for acknowledgements
+	isWaiting                  // a Write waits for acknowledgements
 )
 
 // New returns a Conn without a carrier: the first has to come by Prepare and

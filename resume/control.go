@@ -48,7 +48,7 @@ func (c *Conn) sendTexts() {
 
 // rider returns an acknowledgement to be sent with p on a, nil if there is none
 // to be. If there is one, rode has to follow. mu is held.
-func (c *Conn) rider(a *Attachment, p piece) []byte {
+func (c *Conn) rider(a *Attachment, p *piece) []byte {
 	if !c.rides || c.texting || c.isHeld() || p.framed || a.joiner == nil {
 		return nil
 	}

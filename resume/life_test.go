@@ -315,6 +315,7 @@ func TestAcksRide(t *testing.T) {
 				got <- err
 			}
 		}()
+		const few = fewTimes * defaultAckDelay
 		start, b := time.Now(), make([]byte, 100)
 		for range 100 {
 			<-time.After(75 * time.Millisecond)
@@ -326,19 +327,19 @@ func TestAcksRide(t *testing.T) {
 		took := time.Since(start)
 		for name, c := range map[string]*Conn{"client": w.client, "server": w.server} {
 			rides := int(c.cur.Load().carrier.(*framed).rides.Load())
-			least, most := int(took/(5*defaultAckDelay)), int(took/(2*defaultAckDelay))
+			least, most := int(took/(2*few)), int(took/few)
 			if rides < least || rides > most {
 				t.Errorf("got %d acknowledgements with other data from the %s in %v, want %d to %d", rides, name, took, least, most)
 			}
 		}
 		silent.Store(true)
 		w.client.Write(b)
-		<-time.After(4 * defaultAckDelay)
+		<-time.After(2 * few)
 		synctest.Wait()
 		w.client.mu.Lock()
 		defer w.client.mu.Unlock()
 		if w.client.out.used != 0 {
-			t.Errorf("got %d bytes held after %v, want 0", w.client.out.used, 4*defaultAckDelay)
+			t.Errorf("got %d bytes held after %v, want 0", w.client.out.used, 2*few)
 		}
 	})
 }

@@ -178,17 +178,21 @@ func (c *Conn) received(n uint64) {
 }
 
 // fewBytes are so few that it does not matter how long the peer has to keep
-// them: a frame for each small message, in both directions, would cost more.
-const fewBytes = 4 << 10
+// them: a frame for each small message, in both directions, and a timer for it,
+// would cost more. They wait for so many times Config.AckDelay, and as long
+// again for something to ride with.
+const (
+	fewBytes = 4 << 10
+	fewTimes = 8
+)
 
-// armAck has an acknowledgement sent after Config.AckDelay. For few bytes it is
-// four times that, and in the second half of it the acknowledgement rides with
-// whatever is sent. mu is held.
+// armAck has an acknowledgement sent after Config.AckDelay, or for few bytes as
+// fewTimes says. mu is held.
 func (c *Conn) armAck() {
 	c.ackArmed.Store(true)
 	delay := c.cfg.AckDelay
 	if c.in.Load()-c.told.Load() < fewBytes {
-		delay *= 2
+		delay *= fewTimes
 	}
 	if c.ackTimer == nil {
 		c.ackTimer = time.AfterFunc(delay, c.onAckTimer)

@@ -6,9 +6,12 @@ import (
 	"sync/atomic"
 )
 
-// Sizes of blocks, as they are counted, and of what goes into them. A large
-// block holds one frame of mux with grpc's write buffer in it.
+// Sizes of blocks, as they are counted, and of what goes into them. A tiny one
+// is for a stream on which something small is said now and then: it has to keep
+// that for the better part of a second. A large block holds one frame of mux with
+// grpc's write buffer in it.
 const (
+	tinyBlock  = 2 << 10
 	smallBlock = 16 << 10
 	largeBlock = 128 << 10
 	largeExtra = 64      // for what comes in front of a payload of 128 KiB
@@ -23,16 +26,24 @@ type block struct {
 }
 
 var (
+	tinyBlocks  = sync.Pool{New: func() any { return &block{b: make([]byte, tinyBlock)} }}
 	smallBlocks = sync.Pool{New: func() any { return &block{b: make([]byte, smallBlock)} }}
 	largeBlocks = sync.Pool{New: func() any { return &block{b: make([]byte, largeBlock+largeExtra)} }}
 )
 
 // size returns for how much the block counts.
-func (b *block) size() int {
-	if len(b.b) == smallBlock {
-		return smallBlock
+func (b *block) size() int { return min(len(b.b), largeBlock) }
+
+// blocks returns the pool of blocks of that size.
+func blocks(size int) *sync.Pool {
+	switch size {
+	case tinyBlock:
+		return &tinyBlocks
+	case smallBlock:
+		return &smallBlocks
+	default:
+		return &largeBlocks
 	}
-	return largeBlock
 }
 
 // room returns how many bytes fit behind front.
@@ -76,8 +87,14 @@ type replay struct {
 // is how many; 0 means that acknowledgements have to come first.
 func (r *replay) reserve(n int) (blk *block, framed bool, size int) {
 	if n <= smallPiece {
-		if r.small.room(0) < n && !r.refill(&r.small, smallBlock) {
-			return nil, false, 0
+		if r.small.room(0) < n {
+			size := smallBlock
+			if r.used == 0 && n <= tinyBlock/4 {
+				size = tinyBlock
+			}
+			if !r.refill(&r.small, size) {
+				return nil, false, 0
+			}
 		}
 		r.small.live++
 		return r.small, false, n
@@ -125,7 +142,7 @@ func (r *replay) hasRoom(n int) bool {
 // allows reports whether a block of that size may be had. Who has none may have
 // a small one in any case.
 func (r *replay) allows(size int) bool {
-	if r.used == 0 && size == smallBlock {
+	if r.used == 0 && size <= smallBlock {
 		return true
 	}
 	if r.used+size > r.base && r.budget.isTight() {
@@ -136,15 +153,11 @@ func (r *replay) allows(size int) bool {
 
 // refill makes fill an empty block of the given size, if one may be had.
 func (r *replay) refill(fill **block, size int) bool {
-	if !r.allows(size) || !r.budget.take(size, r.used == 0 && size == smallBlock) {
+	if !r.allows(size) || !r.budget.take(size, r.used == 0 && size <= smallBlock) {
 		return false
 	}
 	r.use(size)
-	pool := &smallBlocks
-	if size == largeBlock {
-		pool = &largeBlocks
-	}
-	*fill = pool.Get().(*block)
+	*fill = blocks(size).Get().(*block)
 	return true
 }
 
@@ -181,24 +194,28 @@ func (r *replay) publish(blk *block, framed bool, from, size int) {
 	r.pieces = append(r.pieces, piece{at: at, blk: blk, from: from, n: size, framed: framed})
 }
 
-// pending takes what is to be sent next, which there is, and pins its block.
-func (r *replay) pending() piece {
+// pending takes what is to be sent next, which there is, to p, and pins its
+// block. It goes field by field: a copy of the whole piece, of which publish has
+// just changed a part, would have to wait for that.
+func (r *replay) pending(p *piece) {
 	i := len(r.pieces) - 1
 	for r.pieces[i].at > r.next {
 		i--
 	}
-	p := r.pieces[i]
-	skip := int(r.next - p.at)
-	p.at, p.from, p.n = r.next, p.from+skip, p.n-skip
-	p.mask = rotate(p.mask, skip)
+	q := &r.pieces[i]
+	skip := int(r.next - q.at)
+	p.at, p.blk, p.from, p.n, p.framed = r.next, q.blk, q.from+skip, q.n-skip, q.framed
+	p.mask = rotate(q.mask, skip)
 	p.blk.live++
 	r.next = p.end()
 	r.sent = max(r.sent, r.next)
-	return p
 }
 
 // rotate returns the mask as it is for what begins by n bytes later.
 func rotate(mask [4]byte, n int) (m [4]byte) {
+	if mask == m {
+		return m
+	}
 	for i := range m {
 		m[i] = mask[(i+n)&3]
 	}
@@ -206,7 +223,7 @@ func rotate(mask [4]byte, n int) (m [4]byte) {
 }
 
 // sentAs notes how p, which pending returned, was left by the carrier.
-func (r *replay) sentAs(p piece, mask [4]byte) {
+func (r *replay) sentAs(p *piece, mask [4]byte) {
 	defer r.unpin(p.blk)
 	if !p.framed {
 		return
@@ -259,11 +276,7 @@ func (r *replay) unpin(blk *block) {
 	r.use(-size)
 	r.budget.give(size)
 	blk.used = 0
-	if size == smallBlock {
-		smallBlocks.Put(blk)
-	} else {
-		largeBlocks.Put(blk)
-	}
+	blocks(size).Put(blk)
 }
 
 // discard forgets everything.

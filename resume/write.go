@@ -9,11 +9,17 @@ import (
 // Write implements net.Conn. It neither changes nor keeps p: what it returns
 // has been copied, and arrives if the stream is resumed in time. It waits while
 // Config.Buffer is full.
-func (c *Conn) Write(p []byte) (int, error) { return c.write(p, nil) }
+func (c *Conn) Write(p []byte) (int, error) {
+	if err := c.take(&c.wtoken, c.wdeadline); err != nil {
+		return 0, err
+	}
+	defer c.wtoken.Release()
+	return c.write(p, nil)
+}
 
 // WriteBuffers is Write for the concatenation of v, for a caller that would
 // otherwise have to copy a header and a body together first. It does not
-// consume v.
+// consume v. It is for one caller at a time, and not beside Write.
 func (c *Conn) WriteBuffers(v net.Buffers) (n int64, err error) {
 	for len(v) > 0 && err == nil {
 		var m int
@@ -29,11 +35,8 @@ func (c *Conn) WriteBuffers(v net.Buffers) (n int64, err error) {
 	return n, err
 }
 
+// write is for one caller at a time.
 func (c *Conn) write(head, body []byte) (n int, err error) {
-	if err := c.take(&c.wtoken, c.wdeadline); err != nil {
-		return 0, err
-	}
-	defer c.wtoken.Release()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for err = c.writeErrorLocked(); err == nil && len(head)+len(body) > 0; {
@@ -145,6 +148,7 @@ func (c *Conn) send() {
 // flush sends what is pending until nothing is left or the carrier is gone. mu
 // is held, but not while something is being sent; flushing is set.
 func (c *Conn) flush() {
+	var p piece
 	for {
 		a := c.cur.Load()
 		if a == nil || c.out.next == c.out.end {
@@ -155,16 +159,16 @@ func (c *Conn) flush() {
 			c.own(c.flushBehind)
 			return
 		}
-		p := c.out.pending()
+		c.out.pending(&p)
 		c.grow.onSend(&c.out)
-		text := c.rider(a, p)
+		text := c.rider(a, &p)
 		c.mu.Unlock()
-		mask, err := a.send(p, text)
+		mask, err := a.send(&p, text)
 		c.mu.Lock()
 		if text != nil {
 			c.rode()
 		}
-		c.out.sentAs(p, mask)
+		c.out.sentAs(&p, mask)
 		if err != nil {
 			c.cut(a, err)
 		}
@@ -180,7 +184,7 @@ func (c *Conn) flushBehind() {
 
 // send sends text, if it is not nil, and p, and returns what p is masked with
 // then.
-func (a *Attachment) send(p piece, text []byte) (mask [4]byte, err error) {
+func (a *Attachment) send(p *piece, text []byte) (mask [4]byte, err error) {
 	b := p.blk.b[p.from : p.from+p.n]
 	if p.mask != [4]byte{} {
 		for i := range b {

@@ -13,7 +13,7 @@ import (
 type Deadline struct {
 	mu     sync.Mutex
 	timer  *time.Timer
-	passed chan struct{}
+	passed chan struct{}  // nil until somebody asks for it
 	fire   func()         // called when the time passes
 	round  int            // of Set, so that a timer that is too late does nothing
 	state  *atomic.Uint32 // where active is set while there is a deadline, passed or not
@@ -23,7 +23,7 @@ type Deadline struct {
 // New returns a Deadline that is not set. It sets the bit active of state while
 // there is one, passed or not, and calls fire, without a lock, when it passes.
 func New(state *atomic.Uint32, active uint32, fire func()) *Deadline {
-	return &Deadline{passed: make(chan struct{}), fire: fire, state: state, active: active}
+	return &Deadline{fire: fire, state: state, active: active}
 }
 
 // Set moves the deadline; the zero time means none.
@@ -41,7 +41,7 @@ func (d *Deadline) Set(t time.Time) {
 		d.state.Or(d.active)
 	}
 	if isDone(d.passed) {
-		d.passed = make(chan struct{})
+		d.passed = nil
 	}
 	wait := time.Duration(1)
 	if !t.IsZero() {
@@ -62,7 +62,7 @@ func (d *Deadline) expire(round int) {
 		d.mu.Unlock()
 		return
 	}
-	close(d.passed)
+	close(d.done())
 	d.mu.Unlock()
 	d.fire()
 }
@@ -71,6 +71,14 @@ func (d *Deadline) expire(round int) {
 func (d *Deadline) Done() <-chan struct{} {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	return d.done()
+}
+
+// done is Done for who holds mu.
+func (d *Deadline) done() chan struct{} {
+	if d.passed == nil {
+		d.passed = make(chan struct{})
+	}
 	return d.passed
 }
 

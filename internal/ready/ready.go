@@ -14,7 +14,7 @@ const BufferSize = 128<<10 - 64
 
 // fewBytes is what a read is expected to bring at least if the one before it
 // did. The wait for the next one is then not worth a call of its own.
-const fewBytes = 400
+const fewBytes = 300
 
 // readier is a connection that can wait without a buffer.
 type readier interface {
