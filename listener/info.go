@@ -87,5 +87,7 @@ func (s *infoStream) Context() context.Context { return s.ctx }
 //
 //	func init() { experimental.SetDefaultBufferPool(listener.BufferPool()) }
 //
-// Otherwise a message of 33 KiB to 1 MiB that waits to be sent costs 1 MiB.
+// Otherwise a message of 33 KiB to 1 MiB that waits to be sent costs 1 MiB. The
+// pool does not clear what it hands out: a codec that takes buffers from it has to
+// write all that it returns, as grpc's do.
 func BufferPool() mem.BufferPool { return ready.Buffers }
