@@ -4,10 +4,18 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"time"
 )
 
-// dialers is how many idle connections are opened, or closed, at a time.
-const dialers = 16
+// dialers is how many idle connections are opened, or closed, at a time, and pace
+// how long each rests when it has opened one. After 15 s the kernel probes idle
+// connections, those that were opened together all at once; loopback drops what is
+// more than 1,000 packets then; and grpc's server has the kernel give up a TCP
+// connection that does not answer for 20 s.
+const (
+	dialers = 16
+	pace    = 16 * time.Millisecond
+)
 
 // ask sends question and waits for the answer.
 func ask(c *child, question, answer any) error {
@@ -36,6 +44,7 @@ func openIdle(ctx context.Context, s *stack, n int) ([]*connections, error) {
 	all := make([]*connections, n)
 	err := inParallel(n, func(i int) (err error) {
 		all[i], err = s.conns(ctx, 1)
+		time.Sleep(pace)
 		return err
 	})
 	return all, err
