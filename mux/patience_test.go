@@ -2,6 +2,7 @@ package mux_test
 
 import (
 	"context"
+	"io"
 	"net"
 	"testing"
 	"testing/synctest"
@@ -15,18 +16,18 @@ import (
 // stream that the peer opens is noticed within a second.
 func TestNobodyReads(t *testing.T) {
 	const soon, later = 10 * time.Millisecond, time.Second
-	opened := make(chan net.Conn, 2)
+	var opened chan net.Conn
 	waits := map[string]struct {
 		within time.Duration
 		wait   func(client, server *mux.Session, st, peer net.Conn) error
 	}{
 		"Ping": {soon, func(client, _ *mux.Session, _, peer net.Conn) error {
-			go drain(peer)
+			go io.Copy(io.Discard, peer)
 			_, err := client.Ping(context.Background())
 			return err
 		}},
 		"Write": {soon, func(_, _ *mux.Session, st, peer net.Conn) error {
-			go drain(peer)
+			go io.Copy(io.Discard, peer)
 			_, err := st.Write(make([]byte, 300<<10)) // more than the first window
 			return err
 		}},
@@ -105,13 +106,4 @@ func readEachOther(t *testing.T, a, b net.Conn) {
 	}
 	<-read
 	<-read
-}
-
-func drain(c net.Conn) {
-	buf := make([]byte, 32<<10)
-	for {
-		if _, err := c.Read(buf); err != nil {
-			return
-		}
-	}
 }

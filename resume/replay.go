@@ -222,7 +222,7 @@ func rotate(mask [4]byte, n int) (m [4]byte) {
 	return m
 }
 
-// sentAs notes how p, which pending returned, was left by the carrier.
+// sentAs notes how p, which pending took, was left by the carrier.
 func (r *replay) sentAs(p *piece, mask [4]byte) {
 	defer r.unpin(p.blk)
 	if !p.framed {

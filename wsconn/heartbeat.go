@@ -46,8 +46,8 @@ func (h *heartbeat) begin() {
 	h.ask.Add(-1)
 }
 
-// look returns for how long the read that is going on has waited. If it began
-// unasked after the last look, it counts from now, and known is false.
+// look returns for how long the read that is going on has waited, 0 if none is. If
+// it began unasked after the last look, it counts from now, and known is false.
 func (h *heartbeat) look() (silent time.Duration, known bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
