@@ -42,7 +42,7 @@ type offsets struct {
 // newOffsets opens a session.
 func newOffsets(t *testing.T) *offsets {
 	o := &offsets{T: t, reading: make(chan struct{}), end: -1, frozen: -1, attempts: 1}
-	o.sessions.Config = &resume.Config{PingInterval: -1}
+	o.sessions.Config = &resume.Config{PingInterval: -1, FirstByteTimeout: time.Hour}
 	o.server, o.name = o.sessions.Open("somebody")
 	go func() {
 		defer close(o.reading)
@@ -106,9 +106,9 @@ func (o *offsets) step(op byte, n int) {
 	}
 }
 
-// pause lets acknowledgements come that may wait for 50 ms.
+// pause lets acknowledgements come: those of few bytes wait for up to 800 ms.
 func pause() {
-	<-time.After(60 * time.Millisecond)
+	<-time.After(900 * time.Millisecond)
 	synctest.Wait()
 }
 

@@ -23,7 +23,7 @@ const (
 type Config struct {
 	// Buffer bounds what is kept of the bytes that were written and that
 	// the peer has not acknowledged. A Write waits when it is full. The
-	// memory comes in pooled blocks of 16 and 128 KiB; a Conn on which
+	// memory comes in pooled blocks of 2, 16 and 128 KiB; a Conn on which
 	// everything is acknowledged has none. On a way so long that no more than
 	// Buffer is under way all the time, the bound doubles, up to MaxBuffer.
 	// 0 means 4 MiB and 32 MiB, the windows of a stream of mux, so that these

@@ -13,9 +13,9 @@ const (
 	// settling is how long goroutines may take to end at a quiet point: as
 	// long as what a closed client left behind.
 	settling = window + time.Second
-	// pause is what comes before: acknowledgements take 50 ms, and what
-	// waits for them is on the heap.
-	pause = 250 * time.Millisecond
+	// pause is what comes before. Few bytes are acknowledged within 800 ms,
+	// and until then they are kept, in blocks of up to 128 KiB.
+	pause = 1200 * time.Millisecond
 )
 
 // quiet takes samples while nothing goes on.
