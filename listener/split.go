@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"culvert/internal/cork"
 	"culvert/internal/ready"
 )
 
@@ -124,7 +125,7 @@ func (l *Listener) tellApart(c net.Conn) (inner net.Conn, isHTTP2 bool, err erro
 	inner = c
 	if l.cfg.TLS != nil {
 		p := &paced{Conn: c, pace: l.pace, done: ctx.Done()}
-		t := tls.Server(p, l.cfg.TLS)
+		t := tls.Server(cork.New(p), l.cfg.TLS)
 		err := t.HandshakeContext(ctx)
 		p.finish()
 		if err != nil {

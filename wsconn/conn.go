@@ -12,6 +12,7 @@ package wsconn
 
 import (
 	"cmp"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -47,6 +48,7 @@ type Conn struct {
 	wtoken    token.Token        // the right to write a frame
 	wdeadline *deadline.Deadline // of Write
 	writev    bool               // conn writes several buffers in one call
+	tls       *tls.Conn          // conn, if it is TLS
 	vec       [3][]byte          // scratch of the writer, which holds the token
 	vecs      net.Buffers
 
@@ -101,9 +103,11 @@ func newConn(c net.Conn, cfg *Config, client bool, subprotocol string, early []b
 		closeDone:   make(chan struct{}),
 		born:        time.Now(),
 	}
-	switch c.(type) {
+	switch c := c.(type) {
 	case *net.TCPConn, *net.UnixConn:
 		conn.writev = !client
+	case *tls.Conn:
+		conn.tls = c
 	}
 	if conn.cfg.MaxFrame < 0 {
 		conn.cfg.MaxFrame = defaultMaxFrame

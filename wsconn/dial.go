@@ -15,6 +15,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"culvert/internal/cork"
 )
 
 // Defaults of Dialer and Upgrader.
@@ -278,7 +280,7 @@ func secure(ctx context.Context, c net.Conn, cfg *tls.Config, host string) (net.
 	if cfg.ServerName == "" {
 		cfg.ServerName = host
 	}
-	t := tls.Client(c, cfg)
+	t := tls.Client(cork.New(c), cfg)
 	if err := t.HandshakeContext(ctx); err != nil {
 		_ = c.Close()
 		return nil, err

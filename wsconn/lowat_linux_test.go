@@ -17,7 +17,7 @@ func TestBoundUnsent(t *testing.T) {
 		}
 		c := Client(near, nil)
 		socket := near
-		if u, ok := near.(interface{ NetConn() net.Conn }); ok {
+		for u, ok := near.(interface{ NetConn() net.Conn }); ok; u, ok = socket.(interface{ NetConn() net.Conn }) {
 			socket = u.NetConn()
 		}
 		raw, err := socket.(syscall.Conn).SyscallConn()

@@ -7,6 +7,8 @@ import (
 	"os"
 
 	"github.com/gobwas/ws"
+
+	"culvert/internal/cork"
 )
 
 // writevFrom is the payload size from which a server gives header and payload
@@ -186,12 +188,20 @@ func (c *Conn) writeFrame(op ws.OpCode, head, body []byte) (kept, accepted bool,
 // writeBuilt sends what was built in f, which it gives back. It returns what
 // writeFrame does.
 func (c *Conn) writeBuilt(f *frameBuf) (kept, accepted bool, err error) {
-	m, err := c.conn.Write(f.b)
+	m, err := c.writeBelow(f.b)
 	if c.endWrite(err) {
 		return c.writeDetached(f, f.b[m:])
 	}
 	putBuf(f)
 	return true, err == nil, c.writeError(err)
+}
+
+// writeBelow writes b to the connection beneath.
+func (c *Conn) writeBelow(b []byte) (int, error) {
+	if c.tls != nil {
+		return cork.Write(c.tls, b)
+	}
+	return c.conn.Write(b)
 }
 
 // writeVec sends one frame of a server without copying its payload.
@@ -283,7 +293,7 @@ func (c *Conn) writeDetached(f *frameBuf, b []byte) (kept, accepted bool, err er
 	done, left := make(chan error), make(chan struct{})
 	go func() {
 		defer c.owned.Done()
-		_, err := c.conn.Write(b)
+		_, err := c.writeBelow(b)
 		err = c.writeError(err)
 		c.endSteady()
 		putBuf(f)

@@ -8,6 +8,8 @@ import (
 	"crypto/tls"
 	"fmt"
 	"net"
+
+	"culvert/internal/cork"
 )
 
 // Header asks for inner TLS in an upgrade request and grants it in the answer,
@@ -25,12 +27,12 @@ func Client(ctx context.Context, c net.Conn, cfg *tls.Config, host string) (*Con
 	if cfg.ServerName == "" {
 		cfg.ServerName = host
 	}
-	return handshake(ctx, c, tls.Client(c, cfg))
+	return handshake(ctx, c, tls.Client(cork.New(c), cfg))
 }
 
 // Server does the server's side.
 func Server(ctx context.Context, c net.Conn, cfg *tls.Config) (*Conn, error) {
-	return handshake(ctx, c, tls.Server(c, prepare(cfg)))
+	return handshake(ctx, c, tls.Server(cork.New(c), prepare(cfg)))
 }
 
 func prepare(cfg *tls.Config) *tls.Config {
@@ -60,6 +62,12 @@ type Conn struct {
 
 	ready readyWriter // of the connection beneath; may be nil
 }
+
+// Write implements net.Conn, for one caller at a time.
+func (c *Conn) Write(p []byte) (int, error) { return cork.Write(c.Conn, p) }
+
+// Close implements net.Conn.
+func (c *Conn) Close() error { return cork.Close(c.Conn) }
 
 // overhead is how much longer records are than what is in them, for one frame
 // of mux.

@@ -13,9 +13,12 @@ import (
 	"math/big"
 	"net"
 	"time"
+
+	"culvert/internal/cork"
 )
 
-// Kinds of pairs, in the order in which tests go through them.
+// Kinds of pairs, in the order in which tests go through them. TLS runs on a
+// cork.Conn, as it does in the tunnel.
 var Kinds = []string{"pipe", "tcp", "tls"}
 
 // Pair returns two ends of a connection of the given kind.
@@ -59,7 +62,7 @@ func tlsPair() (client, server net.Conn, err error) {
 		return nil, nil, err
 	}
 	clientConfig.ServerName = "localhost"
-	tc, ts := tls.Client(c, clientConfig), tls.Server(s, serverConfig)
+	tc, ts := tls.Client(cork.New(c), clientConfig), tls.Server(cork.New(s), serverConfig)
 	done := make(chan error, 1)
 	go func() { done <- ts.Handshake() }()
 	err = tc.Handshake()
