@@ -29,11 +29,12 @@ type way struct {
 }
 
 // The ways with a part of their own: what all others are compared with, the
-// same once more to show how far apart equals come out, and culvert as users
-// have it.
+// same once more to show how far apart equals come out, the same with the
+// options for grpc that culvert brings, and culvert as users have it.
 const (
 	baselineName = "direct"
 	controlName  = "direct again"
+	tunedName    = "direct tuned"
 	productName  = "culvert"
 	onceName     = "no resume" // culvert with tunnels that end with their WebSocket
 )
@@ -42,6 +43,7 @@ const (
 var ways = []way{
 	{baselineName, listenDirect},
 	{controlName, listenDirect},
+	{tunedName, listenTuned},
 	{"naive", listenNaive},
 	{"coder", listenCoder},
 	{"ws", listenWS},

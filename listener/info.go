@@ -3,6 +3,7 @@ package listener
 import (
 	"context"
 	"net/http"
+	"runtime"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/experimental"
@@ -33,16 +34,19 @@ func FromContext(ctx context.Context) (Info, bool) {
 
 // ServerOptions returns the options for a grpc.Server that serves the
 // Listener: Credentials, the interceptors that put Info into the context of
-// each RPC, an answer to clients that verify that gRPC passes, buffer sizes and a
-// pool of buffers.
+// each RPC, an answer to clients that verify that gRPC passes, buffer sizes, a
+// pool of buffers, and as many stream workers as there are processors: a call is
+// served on a stack that has grown already.
 // The interceptors are chained ahead of those in later options. A later
-// grpc.UnknownServiceHandler takes the place of the one that is among them.
+// grpc.UnknownServiceHandler takes the place of the one that is among them, and
+// a later grpc.NumStreamWorkers(0) means a goroutine for each RPC again.
 func (l *Listener) ServerOptions() []grpc.ServerOption {
 	return []grpc.ServerOption{
 		grpc.Creds(l.Credentials()),
 		grpc.ChainUnaryInterceptor(l.unaryInfo),
 		grpc.ChainStreamInterceptor(interceptVerification, l.streamInfo),
 		grpc.UnknownServiceHandler(unknown),
+		grpc.NumStreamWorkers(uint32(runtime.GOMAXPROCS(0))),
 		grpc.WriteBufferSize(ready.BufferSize),
 		grpc.ReadBufferSize(ready.BufferSize),
 		experimental.BufferPool(ready.Buffers),
