@@ -1,6 +1,7 @@
 package listener
 
 import (
+	"io"
 	"net"
 	"runtime"
 	"sync/atomic"
@@ -38,6 +39,7 @@ func (t *turn) end() {
 type paced struct {
 	net.Conn
 
+	sock io.ReadWriter   // reads and writes Conn
 	pace pace            // nil once the handshake is over
 	done <-chan struct{} // ends the wait for a turn
 	turn *turn           // which it has; nil if it has none
@@ -46,10 +48,10 @@ type paced struct {
 // Read implements net.Conn. A turn begins after it.
 func (c *paced) Read(p []byte) (int, error) {
 	if c.pace == nil {
-		return c.Conn.Read(p)
+		return c.sock.Read(p)
 	}
 	c.leave()
-	n, err := c.Conn.Read(p)
+	n, err := c.sock.Read(p)
 	if err == nil {
 		err = c.enter()
 	}
@@ -61,7 +63,7 @@ func (c *paced) Write(p []byte) (int, error) {
 	if c.turn != nil {
 		c.leave()
 	}
-	return c.Conn.Write(p)
+	return c.sock.Write(p)
 }
 
 // enter waits for a turn.

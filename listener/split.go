@@ -14,6 +14,7 @@ import (
 
 	"culvert/internal/cork"
 	"culvert/internal/ready"
+	"culvert/internal/sock"
 )
 
 // preface is what a client of HTTP/2 sends first (RFC 9113, Section 3.4). No
@@ -124,7 +125,7 @@ func (l *Listener) tellApart(c net.Conn) (inner net.Conn, isHTTP2 bool, err erro
 	defer cancel()
 	inner = c
 	if l.cfg.TLS != nil {
-		p := &paced{Conn: c, pace: l.pace, done: ctx.Done()}
+		p := &paced{Conn: c, sock: sock.New(c), pace: l.pace, done: ctx.Done()}
 		t := tls.Server(cork.New(p), l.cfg.TLS)
 		err := t.HandshakeContext(ctx)
 		p.finish()

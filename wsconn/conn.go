@@ -25,6 +25,7 @@ import (
 	"github.com/gobwas/ws"
 	"github.com/pion/transport/v3/deadline"
 
+	"culvert/internal/sock"
 	"culvert/internal/token"
 	"culvert/internal/toll"
 )
@@ -33,6 +34,7 @@ import (
 // concurrently, but ReadBuffer.
 type Conn struct {
 	conn        net.Conn
+	sock        io.ReadWriter // reads and writes conn
 	cfg         Config
 	client      bool
 	subprotocol string
@@ -94,6 +96,7 @@ func Server(c net.Conn, cfg *Config) *Conn { return newConn(c, cfg, false, "", n
 func newConn(c net.Conn, cfg *Config, client bool, subprotocol string, early []byte) *Conn {
 	conn := &Conn{
 		conn:        c,
+		sock:        sock.New(c),
 		cfg:         cfg.withDefaults(),
 		client:      client,
 		subprotocol: subprotocol,
@@ -191,7 +194,7 @@ func (c *Conn) readRaw(p []byte) (int, error) {
 	if c.beat.timer != nil {
 		c.beat.begin()
 	}
-	n, err := c.conn.Read(p)
+	n, err := c.sock.Read(p)
 	if c.beat.timer != nil {
 		c.beat.reads.Add(1)
 	}

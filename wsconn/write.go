@@ -201,7 +201,7 @@ func (c *Conn) writeBelow(b []byte) (int, error) {
 	if c.tls != nil {
 		return cork.Write(c.tls, b)
 	}
-	return c.conn.Write(b)
+	return c.sock.Write(b)
 }
 
 // writeVec sends one frame of a server without copying its payload.

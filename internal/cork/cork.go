@@ -5,9 +5,12 @@ package cork
 
 import (
 	"crypto/tls"
+	"io"
 	"net"
 	"sync"
 	"sync/atomic"
+
+	"culvert/internal/sock"
 )
 
 const (
@@ -27,6 +30,8 @@ var buffers = sync.Pool{New: func() any { return new([bufferSize]byte) }}
 type Conn struct {
 	net.Conn
 
+	sock io.ReadWriter // reads and writes Conn
+
 	corked atomic.Bool // or failed
 
 	mu  sync.Mutex // guards the fields below, and the order of writes while corked
@@ -36,7 +41,7 @@ type Conn struct {
 }
 
 // New returns a Conn that runs on c.
-func New(c net.Conn) *Conn { return &Conn{Conn: c} }
+func New(c net.Conn) *Conn { return &Conn{Conn: c, sock: sock.New(c)} }
 
 // Write is t.Write, for one caller at a time. If t runs on a Conn, records leave
 // together. An error of that is final for t, a timeout too: nobody can tell TLS
@@ -84,17 +89,20 @@ func (c *Conn) uncork() error {
 // flush passes on what waits; mu is held.
 func (c *Conn) flush() {
 	if c.n > 0 && c.err == nil {
-		_, c.err = c.Conn.Write(c.buf[:c.n])
+		_, c.err = c.sock.Write(c.buf[:c.n])
 	}
 	c.n = 0
 }
+
+// Read implements net.Conn, for crypto/tls.
+func (c *Conn) Read(p []byte) (int, error) { return c.sock.Read(p) }
 
 // Write implements net.Conn, for crypto/tls.
 func (c *Conn) Write(p []byte) (int, error) {
 	if c.corked.Load() {
 		return c.gather(p)
 	}
-	return c.Conn.Write(p)
+	return c.sock.Write(p)
 }
 
 // gather has p wait with what waits already. TLS writes beside Write too, such
@@ -109,7 +117,7 @@ func (c *Conn) gather(p []byte) (n int, err error) {
 	case c.err != nil:
 		return 0, c.err
 	case c.buf == nil || len(p) > bufferSize:
-		return c.Conn.Write(p)
+		return c.sock.Write(p)
 	}
 	c.n += copy(c.buf[c.n:], p)
 	return len(p), nil
