@@ -20,7 +20,6 @@ type conn struct {
 	*ready.Reader // of Conn
 
 	auth    credentials.AuthInfo
-	native  bool
 	onClose func() // may be nil
 }
 
@@ -62,9 +61,6 @@ func (t transportCredentials) ClientHandshake(_ context.Context, authority strin
 			_ = own.Close()
 			return nil, nil, fmt.Errorf("fallback: authority %s: %w", authority, err)
 		}
-	}
-	if own.native && own.onClose == nil {
-		return own.Conn, own.auth, nil // nothing of ours stands between it and grpc
 	}
 	return own, own.auth, nil
 }

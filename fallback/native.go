@@ -79,7 +79,7 @@ func (t *target) open(ctx context.Context, addr string, answered func(), refused
 		return attempt{err: fmt.Errorf("fallback: HTTP/2 with %s: %w", t.name, err)}
 	}
 	h2 = watch(h2, answered, refused)
-	return attempt{conn: &conn{Conn: h2, Reader: ready.New(h2), auth: authInfo(c), native: true}}
+	return attempt{conn: &conn{Conn: h2, Reader: ready.New(h2), auth: authInfo(c)}}
 }
 
 // noHTTP2 says why c, on which TLS was done, does not speak HTTP/2.
@@ -106,7 +106,7 @@ func (d *Dialer) native(name string, c net.Conn) (net.Conn, error) {
 		return nil, err
 	}
 	t.nativeWorks("mode Native")
-	return &conn{Conn: c, Reader: ready.New(c), auth: authInfo(c), native: true}, nil
+	return &conn{Conn: c, Reader: ready.New(c), auth: authInfo(c)}, nil
 }
 
 // connect opens a connection to addr, an address of name, and does TLS unless

@@ -16,6 +16,10 @@ const BufferSize = 128<<10 - 64
 // did. The wait for the next one is then not worth a call of its own.
 const fewBytes = 300
 
+// smallSize is with how many bytes a Reader waits for data of a connection that
+// cannot wait without.
+const smallSize = 512
+
 // readier is a connection that can wait without a buffer.
 type readier interface {
 	ReadReady(get func() []byte) (int, error)
@@ -25,8 +29,9 @@ type readier interface {
 // connection that embeds it. It is for one reader at a time.
 type Reader struct {
 	conn    net.Conn
-	readier readier // conn, if it is one
-	busy    bool    // the last read brought more than few bytes
+	readier readier          // conn, if it is one
+	busy    bool             // the last read brought more than few bytes
+	small   *[smallSize]byte // nil if there is a readier
 
 	size int // arguments and result of get, which is kept to save an allocation
 	pool mem.BufferPool
@@ -37,7 +42,9 @@ type Reader struct {
 // New returns a Reader of c.
 func New(c net.Conn) *Reader {
 	r := &Reader{conn: c}
-	r.readier, _ = c.(readier)
+	if r.readier, _ = c.(readier); r.readier == nil {
+		r.small = new([smallSize]byte)
+	}
 	r.get = func() []byte {
 		if r.buf == nil {
 			r.buf = r.pool.Get(r.size)
@@ -51,10 +58,15 @@ func New(c net.Conn) *Reader {
 // reads into it. It returns the buffer unless nothing was read.
 func (r *Reader) ReadOnReady(bufSize int, pool mem.BufferPool) (b *[]byte, n int, err error) {
 	r.size, r.pool, r.buf = bufSize, pool, nil
-	if r.readier != nil && !r.busy {
-		n, err = r.readier.ReadReady(r.get)
-	} else {
+	switch {
+	case r.busy:
 		n, err = r.conn.Read(r.get())
+	case r.readier != nil:
+		n, err = r.readier.ReadReady(r.get)
+	default:
+		if n, err = r.conn.Read(r.small[:min(bufSize, smallSize)]); n > 0 {
+			copy(r.get(), r.small[:n])
+		}
 	}
 	b, r.pool, r.buf = r.buf, nil, nil
 	r.busy = n >= fewBytes
