@@ -61,10 +61,11 @@ func (t *tunnel) serve(c net.Conn) {
 	cfg.Handle = func(s *mux.Session, st net.Conn) {
 		l.deliver(&conn{Conn: st, Reader: ready.New(st), auth: t.auth, addr: t.addr}, s.Done())
 	}
-	started := make(chan struct{})
+	var starting sync.Mutex
+	starting.Lock() // until stop is there
 	var stop func()
 	cfg.Ended = func(s *mux.Session) {
-		<-started
+		starting.Lock()
 		stop()
 		_ = s.Close()
 		l.untrack(s)
@@ -80,7 +81,7 @@ func (t *tunnel) serve(c net.Conn) {
 	l.cfg.Logger.Debug("listener: tunnel opened", "remote", t.addr)
 	l.track(s)
 	stop = l.limitAge(s)
-	close(started)
+	starting.Unlock()
 }
 
 // serveRaw delivers the WebSocket as one connection and waits for its end.

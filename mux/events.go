@@ -42,7 +42,9 @@ func (st *stream) onWindow(delta uint32) error {
 		return protocolError("a window of 2^32 or more")
 	}
 	st.sendWindow.Add(delta)
+	st.mu.Lock()
 	notify(st.writable)
+	st.mu.Unlock()
 	return nil
 }
 

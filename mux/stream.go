@@ -50,23 +50,22 @@ type stream struct {
 	used       atomic.Uint32 // how much was read that the peer may send again, and has not been told
 	turned     uint32        // how much was read since window changed; guarded by session.mu
 
-	readable, writable chan struct{} // hold a token after a change that a waiter may want
-	rdeadline          *deadline.Deadline
-	wdeadline          *deadline.Deadline
+	rdeadline *deadline.Deadline
+	wdeadline *deadline.Deadline
 
 	closeOnce sync.Once
 	closed    chan struct{}
 
-	mu      sync.Mutex
-	buf     buffer
-	waiting int         // calls of Read that wait for readable
-	linger  *time.Timer // after Close
+	mu                 sync.Mutex
+	readable, writable chan struct{} // hold a token after a change that a waiter may want; nil until one waits
+	buf                buffer
+	waiting            int         // calls of Read that wait for readable
+	linger             *time.Timer // after Close
 }
 
 func newStream(s *Session, id uint32, inbound bool) *stream {
 	st := &stream{
 		session: s, id: id, inbound: inbound,
-		readable: make(chan struct{}, 1), writable: make(chan struct{}, 1),
 		closed: make(chan struct{}),
 	}
 	st.sendWindow.Store(initialWindow)
@@ -138,10 +137,10 @@ func (st *stream) takeBuffered(p []byte) (n int, err error) {
 	if n == 0 && !more {
 		err = st.final()
 	}
-	st.mu.Unlock()
 	if more || err != nil {
 		notify(st.readable) // for other readers
 	}
+	st.mu.Unlock()
 	if n > 0 {
 		st.consumed(n)
 	}
@@ -173,7 +172,12 @@ func (st *stream) ready() bool {
 // leaves.
 func (st *stream) wait(p []byte, get func() []byte) (n int) {
 	st.mu.Lock()
+	if st.ready() {
+		st.mu.Unlock()
+		return 0
+	}
 	st.waiting++
+	readable := line(&st.readable)
 	st.mu.Unlock()
 	rtoken := &st.session.rtoken
 	lead := rtoken.Want()
@@ -181,7 +185,7 @@ func (st *stream) wait(p []byte, get func() []byte) (n int) {
 		select {
 		case <-rtoken.Next():
 			lead = true
-		case <-st.readable:
+		case <-readable:
 		case <-st.closed:
 		case <-st.rdeadline.Done():
 		case <-st.session.done:
@@ -260,6 +264,16 @@ func (st *stream) LocalAddr() net.Addr { return st.session.Addr() }
 
 // RemoteAddr implements net.Conn with the address of the connection beneath.
 func (st *stream) RemoteAddr() net.Addr { return st.session.RemoteAddr() }
+
+// line returns the channel that a waiter waits for, which it makes if this is the
+// first. The caller holds what guards it, and has looked for what notify would
+// tell.
+func line(c *chan struct{}) <-chan struct{} {
+	if *c == nil {
+		*c = make(chan struct{}, 1)
+	}
+	return *c
+}
 
 // notify leaves a token for a waiter, if there is none yet.
 func notify(c chan struct{}) {

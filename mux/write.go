@@ -123,7 +123,14 @@ func (st *stream) reserve(p []byte) ([]byte, error) {
 		if err := st.mayWrite(); err != nil {
 			return nil, err
 		}
-		if err := st.await(st.writable); err != nil {
+		st.mu.Lock()
+		first := st.writable == nil
+		writable := line(&st.writable)
+		st.mu.Unlock()
+		if first { // what notify would have told
+			continue
+		}
+		if err := st.await(writable); err != nil {
 			return nil, err
 		}
 	}

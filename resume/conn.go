@@ -34,14 +34,14 @@ type Conn struct {
 
 	rtoken    token.Token // the right to Read
 	rdeadline *deadline.Deadline
-	readable  chan struct{} // holds a token after a change for Read
+	readable  chan struct{} // holds a token after a change for Read; nil until it waits; guarded by mu
 	in        atomic.Uint64 // bytes received; belongs to the reader
 	told      atomic.Uint64 // what the peer was told of them
 	ackArmed  atomic.Bool   // ackTimer runs
 
 	wtoken    token.Token // the right to Write
 	wdeadline *deadline.Deadline
-	room      chan struct{} // holds a token after an acknowledgement
+	room      chan struct{} // holds a token after an acknowledgement; nil until somebody waits; guarded by mu
 
 	mu       sync.Mutex
 	out      replay
@@ -96,12 +96,10 @@ const (
 // dial is nil, waits for the client's.
 func New(cfg *Config, dial Dial) *Conn {
 	c := &Conn{
-		cfg:      cfg.withDefaults(),
-		dial:     dial,
-		readable: make(chan struct{}, 1),
-		room:     make(chan struct{}, 1),
-		closed:   make(chan struct{}),
-		done:     make(chan struct{}),
+		cfg:    cfg.withDefaults(),
+		dial:   dial,
+		closed: make(chan struct{}),
+		done:   make(chan struct{}),
 	}
 	c.rdeadline = deadline.New(&c.state, isReadLimited, c.steer)
 	c.wdeadline = deadline.New(&c.state, isWriteLimited, c.freeWriter)
@@ -195,6 +193,16 @@ func (c *Conn) own(f func()) {
 		defer c.owned.Done()
 		f()
 	}()
+}
+
+// line returns the channel that a waiter waits for, which it makes if this is the
+// first. The caller holds what guards it, and has looked for what notify would
+// tell.
+func line(c *chan struct{}) <-chan struct{} {
+	if *c == nil {
+		*c = make(chan struct{}, 1)
+	}
+	return *c
 }
 
 // notify leaves a token for a waiter, if there is none yet.

@@ -93,7 +93,7 @@ func (c *Conn) read(p []byte) ([]byte, error) {
 		}
 		a := c.cur.Load()
 		if a == nil {
-			<-c.readable
+			c.awaitCarrier()
 			continue
 		}
 		var b []byte
@@ -113,6 +113,18 @@ func (c *Conn) read(p []byte) ([]byte, error) {
 			return b, nil
 		}
 	}
+}
+
+// awaitCarrier waits until there may be a carrier, or a reason to return.
+func (c *Conn) awaitCarrier() {
+	c.mu.Lock()
+	if c.cur.Load() != nil || c.readErrorLocked() != nil {
+		c.mu.Unlock()
+		return
+	}
+	readable := line(&c.readable)
+	c.mu.Unlock()
+	<-readable
 }
 
 // readFailed takes the error of a carrier: if it is a timeout, there is perhaps

@@ -88,7 +88,7 @@ func (c *Conn) WriteReady(n int) <-chan struct{} {
 		return nil
 	}
 	c.askSoon()
-	return c.room
+	return line(&c.room)
 }
 
 // askDelay is how long a Write waits for acknowledgements before it asks.
@@ -113,13 +113,14 @@ func (c *Conn) awaitRoom() error {
 	c.setState(isWaiting, true)
 	c.beginAhead()
 	c.askSoon()
+	room := line(&c.room)
 	c.mu.Unlock()
 	defer func() {
 		c.mu.Lock()
 		c.setState(isWaiting, false)
 	}()
 	select {
-	case <-c.room:
+	case <-room:
 		return nil
 	case <-c.closed:
 		return net.ErrClosed

@@ -29,7 +29,7 @@ func (c *Conn) CloseWith(code uint16, reason string) error {
 	c.wmu.Lock()
 	if c.closing {
 		c.wmu.Unlock()
-		<-c.closeDone
+		c.closes.Wait()
 		return nil
 	}
 	c.closing = true
@@ -51,7 +51,7 @@ func (c *Conn) CloseWith(code uint16, reason string) error {
 	_ = c.conn.Close()
 	c.wdeadline.Set(noDeadline) // stops its timer
 	c.owned.Wait()
-	close(c.closeDone)
+	c.closes.Done()
 	return nil
 }
 
@@ -76,7 +76,7 @@ func (c *Conn) Abort() {
 		c.wdeadline.Set(noDeadline)
 		go func() { // ends at once, unless the connection beneath ignores its Close
 			c.owned.Wait()
-			close(c.closeDone)
+			c.closes.Done()
 		}()
 	}
 }

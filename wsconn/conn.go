@@ -23,8 +23,8 @@ import (
 	"time"
 
 	"github.com/gobwas/ws"
-	"github.com/pion/transport/v3/deadline"
 
+	"culvert/internal/deadline"
 	"culvert/internal/sock"
 	"culvert/internal/token"
 	"culvert/internal/toll"
@@ -51,8 +51,6 @@ type Conn struct {
 	wdeadline *deadline.Deadline // of Write
 	writev    bool               // conn writes several buffers in one call
 	tls       *tls.Conn          // conn, if it is TLS
-	vec       [3][]byte          // scratch of the writer, which holds the token
-	vecs      net.Buffers
 
 	state atomic.Uint32 // nothing special to look after if it is 0
 
@@ -66,9 +64,9 @@ type Conn struct {
 	controlling bool       // sendControls is running
 	closing     bool       // Close was called
 
-	closed    chan struct{}  // closed by Close
-	closeDone chan struct{}  // closed once Close has finished
-	owned     sync.WaitGroup // goroutines that Close waits for
+	closed chan struct{}  // closed by Close
+	closes sync.WaitGroup // until Close has finished
+	owned  sync.WaitGroup // goroutines that Close waits for
 
 	born time.Time
 	beat heartbeat
@@ -101,11 +99,11 @@ func newConn(c net.Conn, cfg *Config, client bool, subprotocol string, early []b
 		client:      client,
 		subprotocol: subprotocol,
 		early:       early,
-		wdeadline:   deadline.New(),
 		closed:      make(chan struct{}),
-		closeDone:   make(chan struct{}),
 		born:        time.Now(),
 	}
+	conn.wdeadline = deadline.New(&conn.state, isWriteLimited, func() {})
+	conn.closes.Add(1)
 	switch c := c.(type) {
 	case *net.TCPConn, *net.UnixConn:
 		conn.writev = !client
@@ -272,11 +270,6 @@ func (c *Conn) SetWriteDeadline(t time.Time) error {
 		return net.ErrClosed
 	}
 	c.wdeadline.Set(t)
-	if t.IsZero() {
-		c.state.And(^uint32(isWriteLimited))
-	} else {
-		c.state.Or(isWriteLimited)
-	}
 	if c.steady || !c.wtoken.Held() { // after the change of state: Write does it the other way round
 		return nil
 	}

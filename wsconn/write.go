@@ -153,7 +153,7 @@ func (c *Conn) mayWrite() error {
 	switch {
 	case c.closing:
 		return net.ErrClosed
-	case c.wdeadline.Err() != nil:
+	case c.wdeadline.IsPast():
 		return os.ErrDeadlineExceeded
 	}
 	return c.werr
@@ -209,24 +209,22 @@ func (c *Conn) writeVec(f *frameBuf, op ws.OpCode, head, body []byte) (kept, acc
 	size := len(head) + len(body)
 	f.b = appendHeader(f.b, op, size, false, [4]byte{})
 	f.b = append(f.b, head[:min(len(head), 64)]...)
-	c.vecs = append(c.vec[:0], f.b)
+	f.vecs = append(f.vec[:0], f.b)
 	if rest := head[min(len(head), 64):]; len(rest) > 0 {
-		c.vecs = append(c.vecs, rest)
+		f.vecs = append(f.vecs, rest)
 	}
 	if len(body) > 0 {
-		c.vecs = append(c.vecs, body)
+		f.vecs = append(f.vecs, body)
 	}
-	_, err = c.vecs.WriteTo(c.conn)
+	_, err = f.vecs.WriteTo(c.conn)
 	if c.endWrite(err) {
 		rest := getBuf(size)
-		for _, b := range c.vecs {
+		for _, b := range f.vecs {
 			rest.b = append(rest.b, b...)
 		}
-		c.vec, c.vecs = [3][]byte{}, nil
 		putBuf(f)
 		return c.writeDetached(rest, rest.b)
 	}
-	c.vec, c.vecs = [3][]byte{}, nil
 	putBuf(f)
 	return true, err == nil, c.writeError(err)
 }

@@ -83,9 +83,16 @@ func (d *Deadline) done() chan struct{} {
 }
 
 // IsPast reports whether the deadline has passed.
-func (d *Deadline) IsPast() bool { return d.state.Load()&d.active != 0 && isDone(d.Done()) }
+func (d *Deadline) IsPast() bool {
+	if d.state.Load()&d.active == 0 {
+		return false
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return isDone(d.passed)
+}
 
-// isDone reports whether c is closed.
+// isDone reports whether c is closed; nil is not.
 func isDone(c <-chan struct{}) bool {
 	select {
 	case <-c:

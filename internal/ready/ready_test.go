@@ -2,6 +2,7 @@ package ready
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"net"
 	"testing"
@@ -88,7 +89,7 @@ func TestReadOnReady(t *testing.T) {
 		}
 		_ = far.Close()
 		<-reading
-		if res := <-results; res.err != io.EOF || res.b != nil || res.out != 0 {
+		if res := <-results; !errors.Is(res.err, io.EOF) || res.b != nil || res.out != 0 {
 			t.Errorf("size %d: got %q, %v at the end, and %d buffers out", bufSize, res.b, res.err, res.out)
 		}
 	}
