@@ -1,12 +1,9 @@
 package main
 
 import (
-	"runtime"
-
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
-	"google.golang.org/grpc/experimental"
 
 	"culvert/internal/ready"
 )
@@ -40,20 +37,11 @@ func listenTuned(s security) (*endpoint, error) {
 	if err != nil {
 		return nil, err
 	}
-	e.options = append(e.options,
-		grpc.NumStreamWorkers(uint32(runtime.GOMAXPROCS(0))),
-		grpc.WriteBufferSize(ready.BufferSize),
-		grpc.ReadBufferSize(ready.BufferSize),
-		experimental.BufferPool(ready.Buffers),
-	)
+	e.options = append(e.options, ready.ServerOptions()...)
 	direct := e.client
 	e.client = func(addr string) client {
 		c := direct(addr)
-		c.options = append(c.options,
-			grpc.WithWriteBufferSize(ready.BufferSize),
-			grpc.WithReadBufferSize(ready.BufferSize),
-			experimental.WithBufferPool(ready.Buffers),
-		)
+		c.options = append(c.options, ready.DialOptions()...)
 		return c
 	}
 	return e, nil

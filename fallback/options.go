@@ -7,7 +7,6 @@ import (
 	"os"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/experimental"
 
 	"culvert/internal/ready"
 )
@@ -18,19 +17,16 @@ const modeVariable = "CULVERT_MODE"
 // DialOptions returns the options for grpc.NewClient: the dialer, the
 // transport credentials, a resolver in the place of dns that leaves names to
 // the proxy or the tunnel where there is one, interceptors that say in an RPC's
-// error why there was no way, buffer sizes and a pool of buffers. They go ahead of the caller's
-// own options.
+// error why there was no way, buffer sizes and a pool of buffers. They go ahead of
+// the caller's own options.
 func (d *Dialer) DialOptions() []grpc.DialOption {
-	return []grpc.DialOption{
+	return append([]grpc.DialOption{
 		grpc.WithContextDialer(d.DialContext),
 		grpc.WithTransportCredentials(transportCredentials{d}),
 		grpc.WithResolvers(nameResolver{d}),
 		grpc.WithChainUnaryInterceptor(d.unaryExplained),
 		grpc.WithChainStreamInterceptor(d.streamExplained),
-		grpc.WithWriteBufferSize(ready.BufferSize),
-		grpc.WithReadBufferSize(ready.BufferSize),
-		experimental.WithBufferPool(ready.Buffers),
-	}
+	}, ready.DialOptions()...)
 }
 
 // mode returns the Mode after the environment had its say.

@@ -3,10 +3,8 @@ package listener
 import (
 	"context"
 	"net/http"
-	"runtime"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/experimental"
 	"google.golang.org/grpc/mem"
 	"google.golang.org/grpc/peer"
 
@@ -41,16 +39,12 @@ func FromContext(ctx context.Context) (Info, bool) {
 // grpc.UnknownServiceHandler takes the place of the one that is among them, and
 // a later grpc.NumStreamWorkers(0) means a goroutine for each RPC again.
 func (l *Listener) ServerOptions() []grpc.ServerOption {
-	return []grpc.ServerOption{
+	return append([]grpc.ServerOption{
 		grpc.Creds(l.Credentials()),
 		grpc.ChainUnaryInterceptor(l.unaryInfo),
 		grpc.ChainStreamInterceptor(interceptVerification, l.streamInfo),
 		grpc.UnknownServiceHandler(unknown),
-		grpc.NumStreamWorkers(uint32(runtime.GOMAXPROCS(0))),
-		grpc.WriteBufferSize(ready.BufferSize),
-		grpc.ReadBufferSize(ready.BufferSize),
-		experimental.BufferPool(ready.Buffers),
-	}
+	}, ready.ServerOptions()...)
 }
 
 // native is the Info of every RPC that came natively.
