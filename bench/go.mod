@@ -9,10 +9,7 @@ require (
 	google.golang.org/grpc v1.85.0
 )
 
-require (
-	github.com/pion/transport/v3 v3.1.1 // indirect
-	github.com/pires/go-proxyproto v0.15.0 // indirect
-)
+require github.com/pires/go-proxyproto v0.15.0 // indirect
 
 require (
 	culvert v0.0.0

@@ -10,7 +10,6 @@ require (
 require (
 	github.com/gobwas/httphead v0.1.0 // indirect
 	github.com/gobwas/ws v1.5.0 // indirect
-	github.com/pion/transport/v3 v3.1.1 // indirect
 	golang.org/x/net v0.62.0 // indirect
 )
 
