@@ -11,8 +11,8 @@ import (
 	"unsafe"
 )
 
-// few is for how many bytes a call is over sooner than the scheduler is told of
-// it. It never waits: the sockets of package net are not in blocking mode.
+// few is for how many bytes a call, which never waits (MSG_DONTWAIT), is over
+// sooner than the scheduler is told of it.
 const few = 4 << 10
 
 // sock is a TCP connection.
@@ -72,13 +72,13 @@ func (s *sock) Write(p []byte) (int, error) {
 
 // recv reads once. It reports false if there is nothing to read yet.
 func (t *transfer) recv(fd uintptr) (done bool) {
-	return t.call(syscall.SYS_RECVFROM, fd, 0)
+	return t.call(syscall.SYS_RECVFROM, fd, syscall.MSG_DONTWAIT)
 }
 
 // send writes all. It reports false if the socket does not take it yet.
 func (t *transfer) send(fd uintptr) (done bool) {
 	for t.n < len(t.p) {
-		if !t.call(syscall.SYS_SENDTO, fd, syscall.MSG_NOSIGNAL) {
+		if !t.call(syscall.SYS_SENDTO, fd, syscall.MSG_DONTWAIT|syscall.MSG_NOSIGNAL) {
 			return false
 		}
 		if t.err != 0 {
