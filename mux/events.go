@@ -18,7 +18,7 @@ func (st *stream) push(b []byte) (woke bool) {
 
 // wake wakes a reader; st.mu is held.
 func (st *stream) wake() bool {
-	notify(st.readable)
+	st.readable.Ring()
 	return st.waiting > 0
 }
 
@@ -43,7 +43,7 @@ func (st *stream) onWindow(delta uint32) error {
 	}
 	st.sendWindow.Add(delta)
 	st.mu.Lock()
-	notify(st.writable)
+	st.writable.Ring()
 	st.mu.Unlock()
 	return nil
 }
@@ -67,7 +67,7 @@ func (st *stream) onRST() (woke bool) {
 	st.mu.Lock()
 	st.state.Or(isReset)
 	woke = st.wake()
-	notify(st.writable)
+	st.writable.Ring()
 	st.stopLinger()
 	st.mu.Unlock()
 	st.session.remove(st)
@@ -79,7 +79,7 @@ func (st *stream) reset() {
 	st.mu.Lock()
 	gone := st.state.Or(isReset)&(isReset|isEnded) != 0
 	st.wake()
-	notify(st.writable)
+	st.writable.Ring()
 	st.stopLinger()
 	st.mu.Unlock()
 	if !gone {
@@ -95,7 +95,7 @@ func (st *stream) sessionEnded() {
 	defer st.mu.Unlock()
 	st.state.Or(isEnded)
 	st.wake()
-	notify(st.writable)
+	st.writable.Ring()
 	st.stopLinger()
 }
 

@@ -103,7 +103,7 @@ func (s *Session) admit(st *stream) {
 	s.waiting = append(s.waiting, st)
 	switch {
 	case s.cfg.Handle == nil:
-		notify(s.acceptable)
+		s.acceptable.Ring()
 	case !s.handling && s.own():
 		s.handling = true
 		go s.handle()

@@ -18,6 +18,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"culvert/internal/bell"
 	"culvert/internal/token"
 )
 
@@ -31,7 +32,7 @@ type Session struct {
 	carrier *carrier
 	cfg     Config
 
-	acceptable chan struct{} // holds a token while streams are waiting; nil if nobody calls Accept
+	acceptable bell.Bell     // rings while streams are waiting, if anybody calls Accept
 	done       chan struct{} // closed when the session has ended
 
 	wtoken token.Token // the right to write a frame
@@ -88,7 +89,7 @@ func newSession(c net.Conn, cfg *Config, firstID uint32) (*Session, error) {
 		nextID:  firstID,
 	}
 	if full.Handle == nil {
-		s.acceptable = make(chan struct{}, 1)
+		s.acceptable.Line() // from here on it is heard
 	}
 	s.prepareReceiving() // Handle may have the first stream read at once
 	if full.FirstStream {
@@ -138,7 +139,7 @@ func (s *Session) Accept() (net.Conn, error) {
 	defer s.endWait()
 	for {
 		select {
-		case <-s.acceptable:
+		case <-s.acceptable.Line():
 			if st := s.nextWaiting(); st != nil {
 				return st, nil
 			}
@@ -154,7 +155,7 @@ func (s *Session) nextWaiting() *stream {
 	defer s.mu.Unlock()
 	st := s.takeWaiting()
 	if len(s.waiting) > 0 {
-		notify(s.acceptable) // for other calls
+		s.acceptable.Ring() // for other calls
 	}
 	return st
 }

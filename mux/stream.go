@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"culvert/internal/bell"
 	"culvert/internal/deadline"
 	"culvert/internal/token"
 )
@@ -57,7 +58,7 @@ type stream struct {
 	closed    chan struct{}
 
 	mu                 sync.Mutex
-	readable, writable chan struct{} // hold a token after a change that a waiter may want; nil until one waits
+	readable, writable bell.Bell // ring after a change that a waiter may want
 	buf                buffer
 	waiting            int         // calls of Read that wait for readable
 	linger             *time.Timer // after Close
@@ -138,7 +139,7 @@ func (st *stream) takeBuffered(p []byte) (n int, err error) {
 		err = st.final()
 	}
 	if more || err != nil {
-		notify(st.readable) // for other readers
+		st.readable.Ring() // for other readers
 	}
 	st.mu.Unlock()
 	if n > 0 {
@@ -177,7 +178,7 @@ func (st *stream) wait(p []byte, get func() []byte) (n int) {
 		return 0
 	}
 	st.waiting++
-	readable := line(&st.readable)
+	readable := st.readable.Line()
 	st.mu.Unlock()
 	rtoken := &st.session.rtoken
 	lead := rtoken.Want()
@@ -264,21 +265,3 @@ func (st *stream) LocalAddr() net.Addr { return st.session.Addr() }
 
 // RemoteAddr implements net.Conn with the address of the connection beneath.
 func (st *stream) RemoteAddr() net.Addr { return st.session.RemoteAddr() }
-
-// line returns the channel that a waiter waits for, which it makes if this is the
-// first. The caller holds what guards it, and has looked for what notify would
-// tell.
-func line(c *chan struct{}) <-chan struct{} {
-	if *c == nil {
-		*c = make(chan struct{}, 1)
-	}
-	return *c
-}
-
-// notify leaves a token for a waiter, if there is none yet.
-func notify(c chan struct{}) {
-	select {
-	case c <- struct{}{}:
-	default:
-	}
-}

@@ -110,6 +110,7 @@ func (st *stream) await(c <-chan struct{}) error {
 // reserve returns the beginning of p for which there is window, waiting until
 // there is some.
 func (st *stream) reserve(p []byte) ([]byte, error) {
+	var writable <-chan struct{}
 	for {
 		switch state := st.state.Load(); {
 		case state&isReset != 0:
@@ -123,12 +124,11 @@ func (st *stream) reserve(p []byte) ([]byte, error) {
 		if err := st.mayWrite(); err != nil {
 			return nil, err
 		}
-		st.mu.Lock()
-		first := st.writable == nil
-		writable := line(&st.writable)
-		st.mu.Unlock()
-		if first { // what notify would have told
-			continue
+		if writable == nil {
+			st.mu.Lock()
+			writable = st.writable.Line()
+			st.mu.Unlock()
+			continue // to look once more, since now it is heard
 		}
 		if err := st.await(writable); err != nil {
 			return nil, err

@@ -160,7 +160,7 @@ func (c *Conn) attached(a *Attachment, wasCut bool, replayed int64) {
 		c.flushing = true
 		c.own(c.flushBehind)
 	}
-	notify(c.room)
+	c.room.Ring()
 	if a.resumes {
 		c.cfg.Observe.resumed(gap, replayed)
 	}
@@ -173,7 +173,7 @@ func (c *Conn) cut(a *Attachment, err error) {
 	}
 	c.cur.Store(nil)
 	abort(a.carrier)
-	notify(c.readable)
+	c.readable.Ring()
 	if c.isOver() {
 		c.finish()
 		return

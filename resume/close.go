@@ -21,7 +21,7 @@ func (c *Conn) Close() error {
 	c.isClosed = true
 	close(c.closed)
 	c.steerLocked()
-	notify(c.room)
+	c.room.Ring()
 	switch {
 	case c.isOver() || c.last.Load() == nil:
 		c.finish()
@@ -92,7 +92,7 @@ func (c *Conn) finish() {
 	c.finished = true
 	c.out.discard()
 	c.steerLocked()
-	notify(c.room)
+	c.room.Ring()
 	c.beat.stop()
 	if c.ackTimer != nil {
 		c.ackTimer.Stop()

@@ -16,6 +16,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"culvert/internal/bell"
 	"culvert/internal/deadline"
 	"culvert/internal/token"
 )
@@ -34,14 +35,14 @@ type Conn struct {
 
 	rtoken    token.Token // the right to Read
 	rdeadline *deadline.Deadline
-	readable  chan struct{} // holds a token after a change for Read; nil until it waits; guarded by mu
+	readable  bell.Bell     // rings after a change for Read; guarded by mu
 	in        atomic.Uint64 // bytes received; belongs to the reader
 	told      atomic.Uint64 // what the peer was told of them
 	ackArmed  atomic.Bool   // ackTimer runs
 
 	wtoken    token.Token // the right to Write
 	wdeadline *deadline.Deadline
-	room      chan struct{} // holds a token after an acknowledgement; nil until somebody waits; guarded by mu
+	room      bell.Bell // rings after an acknowledgement; guarded by mu
 
 	mu       sync.Mutex
 	out      replay
@@ -193,24 +194,6 @@ func (c *Conn) own(f func()) {
 		defer c.owned.Done()
 		f()
 	}()
-}
-
-// line returns the channel that a waiter waits for, which it makes if this is the
-// first. The caller holds what guards it, and has looked for what notify would
-// tell.
-func line(c *chan struct{}) <-chan struct{} {
-	if *c == nil {
-		*c = make(chan struct{}, 1)
-	}
-	return *c
-}
-
-// notify leaves a token for a waiter, if there is none yet.
-func notify(c chan struct{}) {
-	select {
-	case c <- struct{}{}:
-	default:
-	}
 }
 
 var _ net.Conn = (*Conn)(nil)

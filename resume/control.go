@@ -167,7 +167,7 @@ func (c *Conn) onAck(n uint64) error {
 	}
 	c.out.ack(n)
 	c.grow.onAck(&c.out)
-	notify(c.room)
+	c.room.Ring()
 	if c.isOver() {
 		c.finish()
 	}
@@ -182,7 +182,7 @@ func (c *Conn) onEnd(n uint64) error {
 	c.steerLocked()
 	c.owe(func(o *owed) { o.ack = o.ack || n == c.in.Load() })
 	c.out.discard() // nobody will read it
-	notify(c.room)
+	c.room.Ring()
 	if c.isClosed {
 		c.finish()
 	}

@@ -122,7 +122,7 @@ func (c *Conn) awaitCarrier() {
 		c.mu.Unlock()
 		return
 	}
-	readable := line(&c.readable)
+	readable := c.readable.Line()
 	c.mu.Unlock()
 	<-readable
 }
@@ -247,7 +247,7 @@ func (c *Conn) steerLocked() {
 	if a := c.cur.Load(); a != nil {
 		_ = a.carrier.SetReadDeadline(interrupt)
 	}
-	notify(c.readable)
+	c.readable.Ring()
 }
 
 // setState sets or clears a bit of state.

@@ -88,7 +88,7 @@ func (c *Conn) WriteReady(n int) <-chan struct{} {
 		return nil
 	}
 	c.askSoon()
-	return line(&c.room)
+	return c.room.Line()
 }
 
 // askDelay is how long a Write waits for acknowledgements before it asks.
@@ -113,7 +113,7 @@ func (c *Conn) awaitRoom() error {
 	c.setState(isWaiting, true)
 	c.beginAhead()
 	c.askSoon()
-	room := line(&c.room)
+	room := c.room.Line()
 	c.mu.Unlock()
 	defer func() {
 		c.mu.Lock()
