@@ -12,7 +12,7 @@ import (
 )
 
 // few is for how many bytes a call, which never waits (MSG_DONTWAIT), is over
-// sooner than the scheduler is told of it.
+// sooner than the scheduler is told of it. More are left to package net.
 const few = 4 << 10
 
 // sock is a TCP connection.
@@ -43,8 +43,8 @@ func newSock(c *net.TCPConn) io.ReadWriter {
 
 // Read implements io.Reader.
 func (s *sock) Read(p []byte) (int, error) {
-	if len(p) == 0 {
-		return 0, nil
+	if len(p) == 0 || len(p) > few {
+		return s.conn.Read(p)
 	}
 	s.in = transfer{p: p}
 	err := s.raw.Read(s.recv)
@@ -61,6 +61,9 @@ func (s *sock) Read(p []byte) (int, error) {
 
 // Write implements io.Writer.
 func (s *sock) Write(p []byte) (int, error) {
+	if len(p) > few {
+		return s.conn.Write(p)
+	}
 	s.out = transfer{p: p}
 	err := s.raw.Write(s.send)
 	s.out.p = nil
@@ -94,11 +97,7 @@ func (t *transfer) call(trap, fd, flags uintptr) (done bool) {
 	for {
 		p := t.p[t.n:]
 		var n uintptr
-		if len(p) <= few {
-			n, _, t.err = syscall.RawSyscall6(trap, fd, uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)), flags, 0, 0)
-		} else {
-			n, _, t.err = syscall.Syscall6(trap, fd, uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)), flags, 0, 0)
-		}
+		n, _, t.err = syscall.RawSyscall6(trap, fd, uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)), flags, 0, 0)
 		switch t.err {
 		case 0:
 			t.n += int(n)
