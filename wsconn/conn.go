@@ -73,7 +73,8 @@ type Conn struct {
 	lost atomic.Bool // the peer was silent for too long
 }
 
-// What a Conn's state holds; it is changed with wmu held.
+// What a Conn's state holds; it is changed with wmu held, but isWriteLimited by
+// wdeadline.
 const (
 	isClosed       = 1 << iota // by this side
 	isWriteLimited             // there is a write deadline
