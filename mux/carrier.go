@@ -3,19 +3,14 @@ package mux
 import (
 	"net"
 	"sync"
+
+	"culvert/internal/inplace"
 )
 
 // buffersWriter is what a connection offers that sends several buffers in one
 // write, as wsconn.Conn does.
 type buffersWriter interface {
 	WriteBuffers(v net.Buffers) (int64, error)
-}
-
-// bufferReader is what a connection offers that reads into p and need not move
-// what it found to the front, as wsconn.Conn does.
-type bufferReader interface {
-	ReadBuffer(p []byte) ([]byte, error)
-	HeaderSize() int
 }
 
 // readyWriter is what a connection offers that can say beforehand whether a
@@ -30,9 +25,9 @@ type readyWriter interface {
 type carrier struct {
 	net.Conn
 
-	several buffersWriter // Conn, if it takes several buffers
-	inPlace bufferReader  // Conn, if it can leave data where it is
-	ready   readyWriter   // Conn, if it can say whether a Write would wait
+	reader  inplace.Reader // Conn
+	several buffersWriter  // Conn, if it takes several buffers
+	ready   readyWriter    // Conn, if it can say whether a Write would wait
 
 	frontSize int  // how many bytes come before the body of a large frame
 	writev    bool // Conn is a socket
@@ -41,12 +36,8 @@ type carrier struct {
 }
 
 func newCarrier(c net.Conn) *carrier {
-	k := &carrier{Conn: c}
-	k.frontSize = headerSize
-	if r, ok := c.(bufferReader); ok {
-		k.inPlace = r
-		k.frontSize += r.HeaderSize()
-	}
+	k := &carrier{Conn: c, reader: inplace.Of(c)}
+	k.frontSize = headerSize + k.reader.HeaderSize()
 	k.ready, _ = c.(readyWriter)
 	switch c := c.(type) {
 	case buffersWriter:
@@ -55,15 +46,6 @@ func newCarrier(c net.Conn) *carrier {
 		k.writev = true
 	}
 	return k
-}
-
-// read reads into p and returns the part of it that holds what was read.
-func (k *carrier) read(p []byte) ([]byte, error) {
-	if k.inPlace != nil {
-		return k.inPlace.ReadBuffer(p)
-	}
-	n, err := k.Read(p)
-	return p[:n], err
 }
 
 // joinBufs are shared by all sessions.

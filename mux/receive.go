@@ -32,7 +32,7 @@ const (
 const (
 	minDirect  = 1 << 10 // a smaller buffer of a caller is not used
 	minBulk    = 8 << 10 // the front of a frame that long is read by itself, so that its body need not be moved
-	smallRead  = 352     // a Session that has it takes no more than 896 bytes
+	smallRead  = 344     // a Session that has it takes no more than 896 bytes
 	largerRead = 32 << 10
 )
 
@@ -44,6 +44,7 @@ type receiver struct {
 	gate    toll.Gate   // for frames without data
 	clogged time.Time   // since when the reader waits for others to read; zero if it does not
 	small   [smallRead]byte
+	large   *[]byte // of largeReads, while what it holds is dealt out
 
 	partial    [headerSize]byte // a header of which not all has come, of the reader
 	partialLen int
@@ -130,7 +131,7 @@ func (s *Session) readIfIdle() {
 			large = largeReads.Get().(*[]byte)
 			raw = *large
 		}
-		got, err := s.carrier.read(raw)
+		got, err := s.carrier.reader.ReadBuffer(raw)
 		filled = len(got) >= smallRead/2
 		var ferr error
 		_, woke, ferr = s.feed(got, nil)
@@ -144,52 +145,80 @@ func (s *Session) readIfIdle() {
 	}
 }
 
-// lead reads the connection, for st whose caller waits with the buffer p, until
-// there is something for st. The caller has the token; lead passes it on. It
-// returns how much of p is filled. If p is nil, get returns it once there is
-// something to put in.
-func (s *Session) lead(st *stream, p []byte, get func() []byte) (n int) {
-	defer s.passToken()
-	for n == 0 && s.beginLead(st) {
+// reading is a call of Read or ReadReady that waits for data.
+type reading struct {
+	p   []byte        // the caller's buffer, nil as long as there is none
+	get func() []byte // returns it once there is something to put in
+	n   int           // how much of it is filled
+}
+
+// lead reads the connection until there is something for st. While another one
+// reads, it waits. It may return without anything in r: then the caller looks
+// again.
+//
+// A goroutine may wait here for long. Go gives new goroutines stacks as large as
+// those in use are on average, so what is on it is kept small, here and in what
+// ReadBuffer is.
+func (st *stream) lead(r *reading) {
+	s := st.session
+	if !s.rtoken.Try() && !st.awaitLead() {
+		return
+	}
+	for r.n == 0 && s.beginLead(st) {
 		if s.isClogged() {
 			s.unclog(st)
 			continue
 		}
-		if p == nil && s.current == st && s.left >= smallRead {
-			p = get()
-		}
-		raw := p
-		var large *[]byte
-		switch {
-		case len(p) >= minDirect && s.bulk && s.left > 0: // no further than the frame
-			raw = p[:min(len(p), int(s.left))]
-		case len(p) >= minDirect && s.bulk && s.partialLen == 0:
-			raw = s.small[:s.carrier.frontSize]
-		case len(p) >= minDirect:
-		case s.left >= smallRead: // for another stream
-			large = largeReads.Get().(*[]byte)
-			raw = *large
-		default:
-			raw = s.small[:]
-		}
-		got, err := s.carrier.read(raw)
-		mine, _, ferr := s.feed(got, st)
-		if len(mine) > 0 {
-			if p == nil {
-				p = get()
-			}
-			if n = copy(p, mine); n < len(mine) {
-				st.push(mine[n:])
-			}
-		}
-		if large != nil {
-			largeReads.Put(large)
-		}
-		if s.endOn(ferr) || s.endOn(s.resume(err)) {
-			return n
+		got, err := s.carrier.reader.ReadBuffer(st.room(r))
+		if !st.deal(r, got, err) {
+			break
 		}
 	}
-	return n
+	s.passToken()
+	if r.n > 0 {
+		st.consumed(r.n)
+	}
+}
+
+// room returns where to read to.
+func (st *stream) room(r *reading) []byte {
+	s := st.session
+	if r.p == nil && s.current == st && s.left >= smallRead {
+		r.p = r.get()
+	}
+	switch direct := len(r.p) >= minDirect; {
+	case direct && s.bulk && s.left > 0: // no further than the frame
+		return r.p[:min(len(r.p), int(s.left))]
+	case direct && s.bulk && s.partialLen == 0:
+		return s.small[:s.carrier.frontSize]
+	case direct:
+		return r.p
+	case s.left >= smallRead: // for another stream
+		s.large = largeReads.Get().(*[]byte)
+		return *s.large
+	default:
+		return s.small[:]
+	}
+}
+
+// deal gives what was read before err to those it is for. It reports whether the
+// session goes on.
+func (st *stream) deal(r *reading, got []byte, err error) bool {
+	s := st.session
+	mine, _, ferr := s.feed(got, st)
+	if len(mine) > 0 {
+		if r.p == nil {
+			r.p = r.get()
+		}
+		if r.n = copy(r.p, mine); r.n < len(mine) {
+			st.push(mine[r.n:])
+		}
+	}
+	if s.large != nil {
+		largeReads.Put(s.large)
+		s.large = nil
+	}
+	return !s.endOn(ferr) && !s.endOn(s.resume(err))
 }
 
 // beginLead makes st the leader unless it has something to tell already.

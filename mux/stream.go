@@ -80,13 +80,14 @@ func newStream(s *Session, id uint32, inbound bool) *stream {
 // Read implements net.Conn. It returns io.EOF when the peer has closed the
 // stream, and why the session ended if it did before that.
 func (st *stream) Read(p []byte) (int, error) {
+	r := reading{p: p}
 	for {
 		n, err := st.takeBuffered(p)
 		if n > 0 || err != nil || len(p) == 0 {
 			return n, err
 		}
-		if n = st.readOrWait(p, nil); n > 0 {
-			return n, nil
+		if st.lead(&r); r.n > 0 {
+			return r.n, nil
 		}
 	}
 }
@@ -94,28 +95,20 @@ func (st *stream) Read(p []byte) (int, error) {
 // ReadReady is Read for a caller that does not want to hold a buffer while it
 // waits: it calls get for one when there is something to read.
 func (st *stream) ReadReady(get func() []byte) (int, error) {
+	r := reading{get: get}
 	for {
-		if n := st.readOrWait(nil, get); n > 0 {
-			return n, nil
+		if st.lead(&r); r.n > 0 {
+			return r.n, nil
 		}
 		if st.ready() {
-			return st.Read(get())
+			return st.readNow(&r)
 		}
 	}
 }
 
-// readOrWait reads the connection if nobody else does, else waits.
-func (st *stream) readOrWait(p []byte, get func() []byte) (n int) {
-	if st.session.rtoken.Try() {
-		n = st.session.lead(st, p, get)
-	} else {
-		n = st.wait(p, get)
-	}
-	if n > 0 {
-		st.consumed(n)
-	}
-	return n
-}
+// readNow ends a ReadReady for which there is something in the buffer, or an
+// error.
+func (st *stream) readNow(r *reading) (int, error) { return st.Read(r.get()) }
 
 // takeBuffered reads what is in the buffer, or returns why nothing will be.
 func (st *stream) takeBuffered(p []byte) (n int, err error) {
@@ -169,29 +162,29 @@ func (st *stream) ready() bool {
 	return state != 0 && (state&reasons != 0 || st.rdeadline.IsPast())
 }
 
-// wait waits while somebody else reads the connection, and leads if that one
-// leaves.
-func (st *stream) wait(p []byte, get func() []byte) (n int) {
+// awaitLead waits while somebody else reads the connection. It reports true if
+// that one left, and the caller has the token.
+func (st *stream) awaitLead() bool {
 	st.mu.Lock()
 	if st.ready() {
 		st.mu.Unlock()
-		return 0
+		return false
 	}
 	st.waiting++
 	readable := st.readable.Line()
 	st.mu.Unlock()
 	rtoken := &st.session.rtoken
-	lead := rtoken.Want()
-	if !lead {
+	leads := rtoken.Want()
+	if !leads {
 		select {
 		case <-rtoken.Next():
-			lead = true
+			leads = true
 		case <-readable:
 		case <-st.closed:
 		case <-st.rdeadline.Done():
 		case <-st.session.done:
 		}
-		if !lead {
+		if !leads {
 			rtoken.Leave()
 			st.session.arm()
 		}
@@ -199,10 +192,7 @@ func (st *stream) wait(p []byte, get func() []byte) (n int) {
 	st.mu.Lock()
 	st.waiting--
 	st.mu.Unlock()
-	if lead {
-		n = st.session.lead(st, p, get)
-	}
-	return n
+	return leads
 }
 
 // Close implements net.Conn: blocked calls return net.ErrClosed, and the peer

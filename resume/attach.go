@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"sync/atomic"
 	"time"
+
+	"culvert/internal/inplace"
 )
 
 // Attachment is one carrier of a Conn, from before it is there: a request that
@@ -17,9 +19,9 @@ type Attachment struct {
 	attempt uint64
 
 	carrier Carrier
-	inPlace bufferReader // carrier, if it can leave data where it is
-	framer  framer       // carrier, if it can use memory in place
-	joiner  joiner       // carrier, if it can send a text with data
+	reader  inplace.Reader // carrier
+	framer  framer         // carrier, if it can use memory in place
+	joiner  joiner         // carrier, if it can send a text with data
 	born    time.Time
 	resumes bool // it is not the first
 
@@ -113,7 +115,7 @@ func (a *Attachment) Attach(carrier Carrier, received uint64) error {
 		return err
 	}
 	a.carrier, a.born = carrier, time.Now()
-	a.inPlace, _ = carrier.(bufferReader)
+	a.reader = inplace.Of(carrier)
 	a.framer, _ = carrier.(framer)
 	a.joiner, _ = carrier.(joiner)
 	a.behind.Store(true)

@@ -17,13 +17,6 @@ type Carrier interface {
 	WriteText(text []byte) error
 }
 
-// bufferReader is a Carrier that reads into p and need not move what it found
-// to the front.
-type bufferReader interface {
-	ReadBuffer(p []byte) ([]byte, error)
-	HeaderSize() int
-}
-
 // framer is a Carrier that makes a frame of what is in b from front on without
 // copying it: it may use frontSize bytes before that, and leave the payload
 // XORed with mask, over and over from its first byte.

@@ -26,14 +26,23 @@ func (c *Conn) ReadBuffer(p []byte) ([]byte, error) {
 			return nil, err
 		}
 	}
-	// From here on it waits, perhaps for long: a small stack is worth the lines.
-	var b []byte
-	var err error
 	if len(p) == 0 || c.state.Load()&isAhead != 0 {
-		b, err = c.readAside(p)
-	} else {
-		b, err = c.read(p)
+		return c.endRead(c.readAside(p))
 	}
+	for { // as read does; it waits, perhaps for long, and what is on the stack is kept small
+		a, err := c.carrierToRead()
+		if err != nil {
+			return c.endRead(nil, err)
+		}
+		b, err := a.reader.ReadBuffer(p)
+		if b = a.took(b, err); len(b) > 0 {
+			return c.endRead(b, nil)
+		}
+	}
+}
+
+// endRead counts what Read returns, and gives back the right to read.
+func (c *Conn) endRead(b []byte, err error) ([]byte, error) {
 	if len(b) > 0 {
 		c.received(uint64(len(b)))
 	}
@@ -55,8 +64,8 @@ func (c *Conn) readAside(p []byte) ([]byte, error) {
 // HeaderSize returns how many bytes come before the payload of a large incoming
 // frame, if the carrier knows.
 func (c *Conn) HeaderSize() int {
-	if a := c.last.Load(); a != nil && a.inPlace != nil {
-		return a.inPlace.HeaderSize()
+	if a := c.last.Load(); a != nil {
+		return a.reader.HeaderSize()
 	}
 	return 0
 }
@@ -86,33 +95,41 @@ func (c *Conn) await(t *token.Token, d *deadline.Deadline) error {
 // read reads from one carrier after the other. The caller has the token.
 func (c *Conn) read(p []byte) ([]byte, error) {
 	for {
+		a, err := c.carrierToRead()
+		if err != nil {
+			return nil, err
+		}
+		b, err := a.reader.ReadBuffer(p)
+		if b = a.took(b, err); len(b) > 0 {
+			return b, nil
+		}
+	}
+}
+
+// carrierToRead returns the present carrier, or why Read has to return. It waits
+// for one of them.
+func (c *Conn) carrierToRead() (*Attachment, error) {
+	for {
 		if c.state.Load()&isStopping != 0 {
 			if err := c.readError(); err != nil {
 				return nil, err
 			}
 		}
-		a := c.cur.Load()
-		if a == nil {
-			c.awaitCarrier()
-			continue
+		if a := c.cur.Load(); a != nil {
+			return a, nil
 		}
-		var b []byte
-		var err error
-		if a.inPlace != nil {
-			b, err = a.inPlace.ReadBuffer(p)
-		} else {
-			var n int
-			n, err = a.carrier.Read(p)
-			b = p[:n]
-		}
-		b = a.skipDuplicate(b)
-		if err != nil {
-			c.readFailed(a, err)
-		}
-		if len(b) > 0 {
-			return b, nil
-		}
+		c.awaitCarrier()
 	}
+}
+
+// took looks after what was read on the carrier before err. It returns what is
+// new of it.
+func (a *Attachment) took(b []byte, err error) []byte {
+	b = a.skipDuplicate(b)
+	if err != nil {
+		a.conn.readFailed(a, err)
+	}
+	return b
 }
 
 // awaitCarrier waits until there may be a carrier, or a reason to return.

@@ -11,6 +11,7 @@
 package wsconn
 
 import (
+	"bytes"
 	"cmp"
 	"crypto/tls"
 	"errors"
@@ -40,8 +41,8 @@ type Conn struct {
 	subprotocol string
 	header      http.Header // of the 101, in the client's role
 
-	rmu   sync.Mutex // held by Read
-	early []byte     // raw bytes that came with the handshake
+	rmu   sync.Mutex    // held by Read
+	early *bytes.Reader // raw bytes that came with the handshake, nil once they are read
 	dec   decoder
 	rate  tokenBucket
 	gate  toll.Gate // for texts
@@ -99,12 +100,14 @@ func newConn(c net.Conn, cfg *Config, client bool, subprotocol string, early []b
 		cfg:         cfg.withDefaults(),
 		client:      client,
 		subprotocol: subprotocol,
-		early:       early,
 		closed:      make(chan struct{}),
 		born:        time.Now(),
 	}
 	conn.wdeadline = deadline.New(&conn.state, isWriteLimited, func() {})
 	conn.closes.Add(1)
+	if len(early) > 0 {
+		conn.early = bytes.NewReader(early)
+	}
 	switch c := c.(type) {
 	case *net.TCPConn, *net.UnixConn:
 		conn.writev = !client
@@ -144,31 +147,55 @@ func (c *Conn) Read(p []byte) (int, error) {
 // ReadBuffer is Read without its last copy: it uses p, and returns the part of
 // p that holds the payload. It is for one caller at a time, and not beside Read.
 func (c *Conn) ReadBuffer(p []byte) ([]byte, error) {
-	if len(p) == 0 {
-		return nil, c.closedError()
-	}
-	for { // it waits here, perhaps for long: a small stack is worth the lines
-		if c.rerr != nil || c.state.Load()&isClosed != 0 {
-			return nil, cmp.Or(c.closedError(), c.rerr)
+	for len(p) > 0 && c.rerr == nil && c.state.Load()&isClosed == 0 {
+		if c.beat.timer != nil {
+			c.beat.begin()
 		}
-		n, rerr := c.readRaw(p)
-		payload, err := c.dec.decode(p[:n])
-		if err != nil || rerr != nil {
-			err = c.readFailed(err, rerr)
+		var n int
+		var err error
+		if c.early != nil {
+			n = c.readEarly(p)
+		} else {
+			n, err = c.sock.Read(p) // perhaps for long: the stack above it is kept small
 		}
-		if len(payload) > 0 {
-			return payload, nil
-		}
-		if err != nil {
-			return nil, err
+		payload, done, err := c.take(p[:n], err)
+		if done {
+			return payload, err
 		}
 	}
+	if err := c.closedError(); err != nil || len(p) == 0 {
+		return nil, err
+	}
+	return nil, c.rerr
+}
+
+// take decodes raw, which was read before err. It reports done if that gives
+// ReadBuffer something to return.
+func (c *Conn) take(raw []byte, rerr error) (payload []byte, done bool, err error) {
+	if c.beat.timer != nil {
+		c.beat.reads.Add(1)
+	}
+	payload, err = c.dec.decode(raw)
+	if err != nil || rerr != nil {
+		err = c.readFailed(err, rerr)
+	}
+	if len(payload) > 0 {
+		return payload, true, nil
+	}
+	return nil, err != nil, err
 }
 
 // readFailed notes an offence of the peer, or the error of the connection
 // beneath. It returns the error of a Read that has passed its deadline; others
 // are found in rerr.
 func (c *Conn) readFailed(offence, rerr error) error {
+	switch {
+	case rerr == nil:
+	case c.lost.Load():
+		rerr = errSilent
+	case errors.Is(rerr, io.EOF):
+		rerr = io.ErrUnexpectedEOF
+	}
 	switch {
 	case offence != nil:
 		c.rerr = c.refuse(offence)
@@ -181,30 +208,13 @@ func (c *Conn) readFailed(offence, rerr error) error {
 	return nil
 }
 
-// readRaw reads raw bytes: first those that came early, then the connection's.
-func (c *Conn) readRaw(p []byte) (int, error) {
-	if len(c.early) > 0 {
-		n := copy(p, c.early)
-		if c.early = c.early[n:]; len(c.early) == 0 {
-			c.early = nil
-		}
-		return n, nil
+// readEarly reads what came with the handshake.
+func (c *Conn) readEarly(p []byte) int {
+	n, _ := c.early.Read(p)
+	if c.early.Len() == 0 {
+		c.early = nil
 	}
-	if c.beat.timer != nil {
-		c.beat.begin()
-	}
-	n, err := c.sock.Read(p)
-	if c.beat.timer != nil {
-		c.beat.reads.Add(1)
-	}
-	switch {
-	case err == nil:
-	case c.lost.Load():
-		err = errSilent
-	case errors.Is(err, io.EOF):
-		err = io.ErrUnexpectedEOF
-	}
-	return n, err
+	return n
 }
 
 // closedError returns net.ErrClosed after Close.

@@ -58,21 +58,28 @@ func New(c net.Conn) *Reader {
 // reads into it. It returns the buffer unless nothing was read.
 func (r *Reader) ReadOnReady(bufSize int, pool mem.BufferPool) (b *[]byte, n int, err error) {
 	r.size, r.pool, r.buf = bufSize, pool, nil
-	switch {
-	case r.busy:
-		n, err = r.conn.Read(r.get())
-	case r.readier != nil:
-		n, err = r.readier.ReadReady(r.get)
-	default:
-		if n, err = r.conn.Read(r.small[:min(bufSize, smallSize)]); n > 0 {
-			copy(r.get(), r.small[:n])
-		}
+	if r.readier != nil && !r.busy {
+		n, err = r.readier.ReadReady(r.get) // perhaps for long
+	} else {
+		n, err = r.read()
+	}
+	r.busy = n >= fewBytes
+	if n == 0 && r.buf != nil {
+		r.pool.Put(r.buf)
+		r.buf = nil
 	}
 	b, r.pool, r.buf = r.buf, nil, nil
-	r.busy = n >= fewBytes
-	if n == 0 && b != nil {
-		pool.Put(b)
-		b = nil
-	}
 	return b, n, err
+}
+
+// read reads into a buffer that it takes at once, or if that would perhaps be
+// too early, into the small one first.
+func (r *Reader) read() (n int, err error) {
+	if r.busy {
+		return r.conn.Read(r.get())
+	}
+	if n, err = r.conn.Read(r.small[:min(r.size, smallSize)]); n > 0 {
+		copy(r.get(), r.small[:n])
+	}
+	return n, err
 }

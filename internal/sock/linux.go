@@ -48,15 +48,19 @@ func (s *sock) Read(p []byte) (int, error) {
 	}
 	s.in = transfer{p: p}
 	err := s.raw.Read(s.recv)
-	n := s.in.n
 	s.in.p = nil
-	switch {
-	case err != nil || s.in.err != 0:
-		return 0, s.opError("read", "recvfrom", err, s.in.err)
-	case n == 0:
-		return 0, io.EOF
+	if s.in.n == 0 {
+		return 0, s.readError(err)
 	}
-	return n, nil
+	return s.in.n, nil
+}
+
+// readError returns why nothing was read; err is of the wait.
+func (s *sock) readError(err error) error {
+	if err == nil && s.in.err == 0 {
+		return io.EOF
+	}
+	return s.opError(false, err)
 }
 
 // Write implements io.Writer.
@@ -68,7 +72,7 @@ func (s *sock) Write(p []byte) (int, error) {
 	err := s.raw.Write(s.send)
 	s.out.p = nil
 	if err != nil || s.out.err != 0 {
-		err = s.opError("write", "sendto", err, s.out.err)
+		err = s.opError(true, err)
 	}
 	return s.out.n, err
 }
@@ -112,9 +116,13 @@ func (t *transfer) call(trap, fd, flags uintptr) (done bool) {
 	}
 }
 
-// opError returns the error of an op as package net does: err is of the wait, and
-// errno of the system call.
-func (s *sock) opError(op, call string, err error, errno syscall.Errno) error {
+// opError returns the error of a Write or a Read as package net does: err is of
+// the wait, if that failed.
+func (s *sock) opError(write bool, err error) error {
+	op, call, errno := "read", "recvfrom", s.in.err
+	if write {
+		op, call, errno = "write", "sendto", s.out.err
+	}
 	var e *net.OpError
 	switch {
 	case err == nil:
