@@ -142,8 +142,17 @@ func (mounted) Network() string { return "culvert" }
 func (mounted) String() string  { return "mounted" }
 
 // deliver hands c to Accept, or closes it if nobody will accept it any more, or
-// its tunnel is gone.
-func (l *Listener) deliver(c *conn, gone <-chan struct{}) {
+// its tunnel, of which done is the method, is gone.
+func (l *Listener) deliver(c *conn, done func() <-chan struct{}) {
+	select {
+	case l.conns <- c: // as a rule: the channel that tells of the end is not even made
+		return
+	default:
+	}
+	var gone <-chan struct{}
+	if done != nil {
+		gone = done()
+	}
 	select {
 	case l.conns <- c:
 		return

@@ -59,7 +59,7 @@ func (t *tunnel) serve(c net.Conn) {
 	}
 	cfg.FirstStream = t.info.Header.Get(headerFirstStream) == "1"
 	cfg.Handle = func(s *mux.Session, st net.Conn) {
-		l.deliver(&conn{Conn: st, Reader: ready.New(st), auth: t.auth, addr: t.addr}, s.Done())
+		l.deliver(&conn{Conn: st, Reader: ready.New(st), auth: t.auth, addr: t.addr}, s.Done)
 	}
 	var starting sync.Mutex
 	starting.Lock() // until stop is there

@@ -52,7 +52,7 @@ func (s *Session) unclog(st *stream) {
 	var closed <-chan struct{}
 	var late <-chan struct{}
 	if st != nil {
-		closed, late = st.closed, st.rdeadline.Done()
+		closed, late = st.closed.Done(), st.rdeadline.Done()
 	}
 	for s.isClogged() {
 		if s.clogged.IsZero() {
@@ -65,24 +65,14 @@ func (s *Session) unclog(st *stream) {
 		timer := time.NewTimer(clogPause)
 		select {
 		case <-timer.C:
-		case <-s.done:
+		case <-s.done.Done():
 		case <-closed:
 		case <-late:
 		}
 		timer.Stop()
-		if st != nil && st.ready() || s.hasEnded() {
+		if st != nil && st.ready() || s.done.IsClosed() {
 			return
 		}
 	}
 	s.clogged = time.Time{}
-}
-
-// hasEnded reports whether the session has.
-func (s *Session) hasEnded() bool {
-	select {
-	case <-s.done:
-		return true
-	default:
-		return false
-	}
 }

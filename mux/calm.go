@@ -34,6 +34,6 @@ func (s *Session) chargeFrame(h header, st *stream) {
 		n = costIdle
 	}
 	if n > 0 {
-		s.gate.Pass(n, calm, s.done)
+		s.gate.Pass(n, calm, &s.done)
 	}
 }

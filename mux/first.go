@@ -12,7 +12,7 @@ func (s *Session) addFirst(inbound bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.first = newStream(s, 1, inbound)
-	s.streams[1] = s.first
+	s.streams.add(s.first)
 	if !inbound {
 		s.nextID = 3
 		return
@@ -29,7 +29,7 @@ func (s *Session) takeFirst() *stream {
 		return nil
 	}
 	s.first = nil
-	if s.streams[st.id] != st {
+	if s.streams.get(st.id) != st {
 		return nil
 	}
 	st.mu.Lock()
@@ -38,7 +38,7 @@ func (s *Session) takeFirst() *stream {
 		s.hold(-st.buf.n)
 		st.buf.discard()
 		st.state.Or(isRemoved)
-		delete(s.streams, st.id)
+		s.streams.remove(st)
 		s.queue(header{typeWindow, flagRST, st.id, 0})
 		return nil
 	}

@@ -65,7 +65,7 @@ func (s *Session) streamOf(h header) (*stream, error) {
 	if s.err != nil {
 		return nil, s.err
 	}
-	st := s.streams[h.stream]
+	st := s.streams.get(h.stream)
 	if st != nil && st == s.first && st.inbound {
 		s.first = nil
 	}
@@ -88,7 +88,7 @@ func (s *Session) streamOf(h header) (*stream, error) {
 		return nil, nil
 	}
 	st = newStream(s, h.stream, true)
-	s.streams[st.id] = st
+	s.streams.add(st)
 	s.admit(st)
 	return st, nil
 }
@@ -130,10 +130,9 @@ func (s *Session) handle() {
 func (s *Session) remove(st *stream) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.streams[st.id] != st {
+	if !s.streams.remove(st) {
 		return
 	}
-	delete(s.streams, st.id)
 	st.state.Or(isRemoved)
 	s.settle(st)
 }

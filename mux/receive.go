@@ -32,7 +32,7 @@ const (
 const (
 	minDirect  = 1 << 10 // a smaller buffer of a caller is not used
 	minBulk    = 8 << 10 // the front of a frame that long is read by itself, so that its body need not be moved
-	smallRead  = 344     // a Session that has it takes no more than 896 bytes
+	smallRead  = 336     // a Session that has it takes no more than 896 bytes
 	largerRead = 32 << 10
 )
 
@@ -68,8 +68,8 @@ func (s *Session) prepareReceiving() {
 	s.timer = time.AfterFunc(time.Hour, s.readIfIdle) // never: it is there before it runs
 }
 
-// startReceiving begins with nobody reading.
-func (s *Session) startReceiving() { s.timer.Reset(0) }
+// startReceiving begins with nobody reading, for so long.
+func (s *Session) startReceiving(patience time.Duration) { s.timer.Reset(patience) }
 
 func (s *Session) stopReceiving() { s.timer.Stop() }
 

@@ -46,7 +46,7 @@ func (s *Session) flushControl() {
 		if !s.wtoken.Want() {
 			select {
 			case <-s.wtoken.Next():
-			case <-s.done:
+			case <-s.done.Done():
 				s.wtoken.Leave()
 				return
 			}

@@ -32,8 +32,8 @@ type Session struct {
 	carrier *carrier
 	cfg     Config
 
-	acceptable bell.Bell     // rings while streams are waiting, if anybody calls Accept
-	done       chan struct{} // closed when the session has ended
+	acceptable bell.Bell  // rings while streams are waiting, if anybody calls Accept
+	done       bell.Latch // closed when the session has ended
 
 	wtoken token.Token // the right to write a frame
 	head   []byte      // scratch of the writer, which holds the token
@@ -43,18 +43,18 @@ type Session struct {
 	unread atomic.Int64 // bytes in buffers, if there is a Budget
 
 	mu       sync.Mutex
-	err      error              // why the session ended; does not change after done
-	streams  map[uint32]*stream // that either side has not closed
-	nextID   uint32             // of the next stream that this side opens
-	waiting  []*stream          // that the peer opened and Accept has not returned
-	handling bool               // handle is running
-	inbound  int                // streams that the peer opened
-	lent     int                // of SessionWindow
-	refused  bool               // a stream, for being one too many
-	open     int                // streams that this side has not closed
-	idle     chan struct{}      // closed when open falls to 0; nil if nobody waits
-	local    bool               // this side takes and opens no more streams
-	remote   bool               // nor does the peer
+	err      error         // why the session ended; does not change after done
+	streams  streamSet     // that either side has not closed
+	nextID   uint32        // of the next stream that this side opens
+	waiting  []*stream     // that the peer opened and Accept has not returned
+	handling bool          // handle is running
+	inbound  int           // streams that the peer opened
+	lent     int           // of SessionWindow
+	refused  bool          // a stream, for being one too many
+	open     int           // streams that this side has not closed
+	idle     chan struct{} // closed when open falls to 0; nil if nobody waits
+	local    bool          // this side takes and opens no more streams
+	remote   bool          // nor does the peer
 	pings    map[uint32]chan struct{}
 	nextPing uint32
 
@@ -84,18 +84,20 @@ func newSession(c net.Conn, cfg *Config, firstID uint32) (*Session, error) {
 	s := &Session{
 		carrier: newCarrier(c),
 		cfg:     full,
-		done:    make(chan struct{}),
-		streams: map[uint32]*stream{},
 		nextID:  firstID,
 	}
 	if full.Handle == nil {
 		s.acceptable.Line() // from here on it is heard
 	}
 	s.prepareReceiving() // Handle may have the first stream read at once
+	var patience time.Duration
 	if full.FirstStream {
 		s.addFirst(firstID == 2)
+		if firstID == 2 {
+			patience = minPatience // it will be read at once
+		}
 	}
-	s.startReceiving()
+	s.startReceiving(patience)
 	return s, nil
 }
 
@@ -122,7 +124,7 @@ func (s *Session) Open(ctx context.Context) (net.Conn, error) {
 	if st == nil {
 		st = newStream(s, s.nextID, false)
 		s.nextID += 2
-		s.streams[st.id] = st
+		s.streams.add(st)
 	}
 	st.counted = true
 	s.open++
@@ -143,7 +145,7 @@ func (s *Session) Accept() (net.Conn, error) {
 			if st := s.nextWaiting(); st != nil {
 				return st, nil
 			}
-		case <-s.done:
+		case <-s.done.Done():
 			return nil, s.err
 		}
 	}
@@ -197,7 +199,7 @@ func (s *Session) Ping(ctx context.Context) (time.Duration, error) {
 	select {
 	case <-answered:
 		return time.Since(start), nil
-	case <-s.done:
+	case <-s.done.Done():
 		return 0, s.err
 	case <-ctx.Done():
 		return 0, context.Cause(ctx)
@@ -241,7 +243,7 @@ func (s *Session) awaitIdle(ctx context.Context) error {
 	select {
 	case <-idle:
 		return nil
-	case <-s.done:
+	case <-s.done.Done():
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)
@@ -254,7 +256,7 @@ func (s *Session) drain(ctx context.Context) {
 	if !s.wtoken.Want() {
 		select {
 		case <-s.wtoken.Next():
-		case <-s.done:
+		case <-s.done.Done():
 			s.wtoken.Leave()
 			return
 		case <-ctx.Done():
@@ -292,12 +294,10 @@ func (s *Session) fail(err error) {
 		return
 	}
 	s.err = err
-	streams := s.streams
-	s.streams = nil
-	for _, st := range streams {
+	for _, st := range s.streams.clear() {
 		st.sessionEnded()
 	}
-	close(s.done)
+	s.done.Close()
 	s.mu.Unlock()
 	_ = s.carrier.Close()
 	if s.cfg.Ended != nil {
@@ -310,7 +310,7 @@ func (s *Session) fail(err error) {
 }
 
 // Done returns a channel that is closed when the session has ended.
-func (s *Session) Done() <-chan struct{} { return s.done }
+func (s *Session) Done() <-chan struct{} { return s.done.Done() }
 
 // Err returns why the session ended, nil while it goes on: net.ErrClosed after
 // Close, io.EOF if the peer ended it in order.

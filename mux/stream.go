@@ -55,7 +55,7 @@ type stream struct {
 	wdeadline *deadline.Deadline
 
 	closeOnce sync.Once
-	closed    chan struct{}
+	closed    bell.Latch
 
 	mu                 sync.Mutex
 	readable, writable bell.Bell // ring after a change that a waiter may want
@@ -65,10 +65,7 @@ type stream struct {
 }
 
 func newStream(s *Session, id uint32, inbound bool) *stream {
-	st := &stream{
-		session: s, id: id, inbound: inbound,
-		closed: make(chan struct{}),
-	}
+	st := &stream{session: s, id: id, inbound: inbound}
 	st.sendWindow.Store(initialWindow)
 	st.recvLimit.Store(initialWindow)
 	st.window.Store(initialWindow)
@@ -180,9 +177,9 @@ func (st *stream) awaitLead() bool {
 		case <-rtoken.Next():
 			leads = true
 		case <-readable:
-		case <-st.closed:
+		case <-st.closed.Done():
 		case <-st.rdeadline.Done():
-		case <-st.session.done:
+		case <-st.session.done.Done():
 		}
 		if !leads {
 			rtoken.Leave()
@@ -202,7 +199,7 @@ func (st *stream) awaitLead() bool {
 func (st *stream) Close() error {
 	st.closeOnce.Do(func() {
 		st.state.Or(isClosed)
-		close(st.closed)
+		st.closed.Close()
 		st.session.interrupt(st)
 		st.rdeadline.Set(time.Time{})
 		st.wdeadline.Set(time.Time{})

@@ -98,11 +98,11 @@ func (st *stream) await(c <-chan struct{}) error {
 	select {
 	case <-c:
 		return nil
-	case <-st.closed:
+	case <-st.closed.Done():
 		return net.ErrClosed
 	case <-deadline:
 		return os.ErrDeadlineExceeded
-	case <-st.session.done:
+	case <-st.session.done.Done():
 		return st.session.Err()
 	}
 }
@@ -212,7 +212,7 @@ func (st *stream) sendDetached(h header, body []byte) (accepted bool, err error)
 			return false, s.errOr(err)
 		}
 		return true, nil
-	case <-st.closed:
+	case <-st.closed.Done():
 		return true, net.ErrClosed
 	case <-st.wdeadline.Done():
 		return true, os.ErrDeadlineExceeded

@@ -12,7 +12,7 @@ import (
 // puts aside is not acknowledged, and so bounded by the peer's own buffer.
 
 // Who reads.
-type readerMode int
+type readerMode uint8
 
 const (
 	readsForCaller readerMode = iota

@@ -19,7 +19,7 @@ func (c *Conn) Close() error {
 		return nil
 	}
 	c.isClosed = true
-	close(c.closed)
+	c.closed.Close()
 	c.steerLocked()
 	c.room.Ring()
 	switch {
@@ -77,7 +77,7 @@ func (c *Conn) Shutdown() {
 	timer := time.NewTimer(shutdownTimeout)
 	defer timer.Stop()
 	select {
-	case <-c.done:
+	case <-c.done.Done():
 	case <-timer.C:
 	}
 	c.Abort()

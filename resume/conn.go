@@ -29,8 +29,8 @@ type Conn struct {
 
 	cur    atomic.Pointer[Attachment] // nil while there is no carrier
 	last   atomic.Pointer[Attachment] // the latest that there was, for its addresses
-	closed chan struct{}              // closed by Close
-	done   chan struct{}              // closed when nothing is left to be done
+	closed bell.Latch                 // closed by Close
+	done   bell.Latch                 // closed when nothing is left to be done
 	state  atomic.Uint32              // see below
 
 	rtoken    token.Token // the right to Read
@@ -97,10 +97,8 @@ const (
 // dial is nil, waits for the client's.
 func New(cfg *Config, dial Dial) *Conn {
 	c := &Conn{
-		cfg:    cfg.withDefaults(),
-		dial:   dial,
-		closed: make(chan struct{}),
-		done:   make(chan struct{}),
+		cfg:  cfg.withDefaults(),
+		dial: dial,
 	}
 	c.rdeadline = deadline.New(&c.state, isReadLimited, c.steer)
 	c.wdeadline = deadline.New(&c.state, isWriteLimited, c.freeWriter)
@@ -112,7 +110,7 @@ func New(cfg *Config, dial Dial) *Conn {
 
 // Done returns a channel that is closed when the stream has ended: it was lost,
 // or one side closed it and the other one knows.
-func (c *Conn) Done() <-chan struct{} { return c.done }
+func (c *Conn) Done() <-chan struct{} { return c.done.Done() }
 
 // Err returns why the stream ended, nil while it goes on: net.ErrClosed after
 // Close, a *LostError, or a *ProtocolError.
@@ -178,14 +176,7 @@ func (c *Conn) SetWriteDeadline(t time.Time) error {
 }
 
 // closing reports whether Close was called.
-func (c *Conn) closing() bool {
-	select {
-	case <-c.closed:
-		return true
-	default:
-		return false
-	}
-}
+func (c *Conn) closing() bool { return c.closed.IsClosed() }
 
 // own registers a goroutine that Abort waits for; mu is held.
 func (c *Conn) own(f func()) {

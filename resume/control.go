@@ -32,7 +32,7 @@ func (c *Conn) sendTexts() {
 				}
 				c.mu.Lock()
 				c.cur.Store(nil)
-				close(c.done)
+				c.done.Close()
 			}
 			return
 		}

@@ -83,7 +83,7 @@ func (c *Conn) await(t *token.Token, d *deadline.Deadline) error {
 	select {
 	case <-t.Next():
 		return nil
-	case <-c.closed:
+	case <-c.closed.Done():
 		t.Leave()
 		return net.ErrClosed
 	case <-d.Done():

@@ -122,7 +122,7 @@ func (c *Conn) awaitRoom() error {
 	select {
 	case <-room:
 		return nil
-	case <-c.closed:
+	case <-c.closed.Done():
 		return net.ErrClosed
 	case <-c.wdeadline.Done():
 		return os.ErrDeadlineExceeded

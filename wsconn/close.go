@@ -40,7 +40,7 @@ func (c *Conn) CloseWith(code uint16, reason string) error {
 	}
 	c.wmu.Unlock()
 
-	close(c.closed)
+	c.closed.Close()
 	if c.beat.timer != nil {
 		c.beat.timer.Stop()
 	}
@@ -65,7 +65,7 @@ func (c *Conn) Abort() {
 	c.state.Or(isClosed)
 	c.wmu.Unlock()
 	if first {
-		close(c.closed)
+		c.closed.Close()
 		if c.beat.timer != nil {
 			c.beat.timer.Stop()
 		}

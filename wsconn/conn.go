@@ -25,6 +25,7 @@ import (
 
 	"github.com/gobwas/ws"
 
+	"culvert/internal/bell"
 	"culvert/internal/deadline"
 	"culvert/internal/sock"
 	"culvert/internal/token"
@@ -65,7 +66,7 @@ type Conn struct {
 	controlling bool       // sendControls is running
 	closing     bool       // Close was called
 
-	closed chan struct{}  // closed by Close
+	closed bell.Latch     // closed by Close
 	closes sync.WaitGroup // until Close has finished
 	owned  sync.WaitGroup // goroutines that Close waits for
 
@@ -100,7 +101,6 @@ func newConn(c net.Conn, cfg *Config, client bool, subprotocol string, early []b
 		cfg:         cfg.withDefaults(),
 		client:      client,
 		subprotocol: subprotocol,
-		closed:      make(chan struct{}),
 		born:        time.Now(),
 	}
 	conn.wdeadline = deadline.New(&conn.state, isWriteLimited, func() {})

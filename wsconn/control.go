@@ -78,7 +78,7 @@ func (c *Conn) onText(text []byte) error {
 	if c.cfg.OnText == nil {
 		return &ProtocolError{CloseUnsupportedData, "text message where only binary ones are expected"}
 	}
-	c.gate.Pass(1, textRate, c.closed)
+	c.gate.Pass(1, textRate, &c.closed)
 	c.cfg.OnText(text)
 	return nil
 }
@@ -128,7 +128,7 @@ func (c *Conn) sendControls() {
 		if !c.wtoken.Want() {
 			select {
 			case <-c.wtoken.Next():
-			case <-c.closed:
+			case <-c.closed.Done():
 				c.wtoken.Leave()
 				return
 			}

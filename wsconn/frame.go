@@ -31,7 +31,7 @@ type decoder struct {
 }
 
 // shortText is how long a text is that costs no memory of its own, such as
-// resume's acknowledgements. With 24 bytes a Conn takes 704.
+// resume's acknowledgements. With 24 bytes a Conn takes no more than 704.
 const shortText = 24
 
 // decode consumes raw and returns the binary payload in it, unmasked, as a part

@@ -128,7 +128,7 @@ func (c *Conn) takeToken() error {
 	if !c.wtoken.Want() {
 		select {
 		case <-c.wtoken.Next():
-		case <-c.closed:
+		case <-c.closed.Done():
 			c.wtoken.Leave()
 			return net.ErrClosed
 		case <-c.wdeadline.Done():
@@ -307,7 +307,7 @@ func (c *Conn) writeDetached(f *frameBuf, b []byte) (kept, accepted bool, err er
 	case <-c.wdeadline.Done():
 		close(left)
 		return false, true, c.deadlineError()
-	case <-c.closed:
+	case <-c.closed.Done():
 		close(left)
 		return false, false, net.ErrClosed
 	}

@@ -1,7 +1,11 @@
 // Package toll slows down who sends what costs him next to nothing.
 package toll
 
-import "time"
+import (
+	"time"
+
+	"culvert/internal/bell"
+)
 
 // Rate is what may pass a Gate: so many at once, and one more every so often.
 type Rate struct {
@@ -22,13 +26,13 @@ type Gate struct {
 
 // Pass lets n pass. If there are too many it waits, until done is closed at the
 // latest.
-func (g *Gate) Pass(n int, r Rate, done <-chan struct{}) {
+func (g *Gate) Pass(n int, r Rate, done *bell.Latch) {
 	if g.passed += n; g.passed >= stride {
 		g.wait(r, done)
 	}
 }
 
-func (g *Gate) wait(r Rate, done <-chan struct{}) {
+func (g *Gate) wait(r Rate, done *bell.Latch) {
 	now := time.Now()
 	if g.last.IsZero() {
 		g.credit = r.Burst
@@ -45,6 +49,6 @@ func (g *Gate) wait(r Rate, done <-chan struct{}) {
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-	case <-done:
+	case <-done.Done():
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"culvert/internal/bell"
 )
 
 // TestGate passes a burst at once and the rest at the rate.
@@ -14,7 +16,7 @@ func TestGate(t *testing.T) {
 		start := time.Now()
 		pass := func(n int) time.Duration {
 			for range n {
-				g.Pass(1, r, nil)
+				g.Pass(1, r, new(bell.Latch))
 			}
 			return time.Since(start)
 		}
@@ -29,11 +31,11 @@ func TestGate(t *testing.T) {
 		if took := pass(700); took != 0 {
 			t.Errorf("700 after a minute took %v, want nothing", took)
 		}
-		done := make(chan struct{})
-		close(done)
+		var done bell.Latch
+		done.Close()
 		start = time.Now()
 		for range 10_000 {
-			g.Pass(1, r, done)
+			g.Pass(1, r, &done)
 		}
 		if took := time.Since(start); took != 0 {
 			t.Errorf("10,000 after the end took %v, want nothing", took)
