@@ -19,8 +19,10 @@ func (s *Session) onHeader(h header) (woke bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	s.chargeFrame(h, st)
 	body := h.kind == typeData && h.length > 0
+	if !body || h.flags != 0 || st == nil {
+		s.chargeFrame(h, st)
+	}
 	if body {
 		s.current, s.left, s.last = st, h.length, h.flags&flagFIN != 0
 		s.bulk = h.length >= minBulk

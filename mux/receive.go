@@ -76,7 +76,9 @@ func (s *Session) stopReceiving() { s.timer.Stop() }
 // passToken lets somebody else read.
 func (s *Session) passToken() {
 	s.rtoken.Release()
-	s.arm()
+	if !s.armed.Load() {
+		s.arm()
+	}
 }
 
 // arm has the goroutine look soon whether somebody reads. Whoever may have been
@@ -240,7 +242,14 @@ func (s *Session) interrupt(st *stream) {
 // resume ends what interrupt did. Other errors of a read it returns. Who calls
 // it looks again whether there is reason to go on.
 func (s *Session) resume(err error) error {
-	if err != nil && errors.Is(err, os.ErrDeadlineExceeded) && s.carrier.SetReadDeadline(time.Time{}) == nil {
+	if err == nil {
+		return nil
+	}
+	return s.resumeAfter(err)
+}
+
+func (s *Session) resumeAfter(err error) error {
+	if errors.Is(err, os.ErrDeadlineExceeded) && s.carrier.SetReadDeadline(time.Time{}) == nil {
 		return nil
 	}
 	return err
@@ -248,9 +257,13 @@ func (s *Session) resume(err error) error {
 
 // endOn ends the session if err is not nil, and reports whether it was not.
 func (s *Session) endOn(err error) bool {
-	if err == nil {
-		return false
+	if err != nil {
+		s.endBecause(err)
 	}
+	return err != nil
+}
+
+func (s *Session) endBecause(err error) {
 	var violation protocolError
 	switch {
 	case errors.As(err, &violation):
@@ -259,7 +272,6 @@ func (s *Session) endOn(err error) bool {
 		err = io.EOF
 	}
 	s.fail(err)
-	return true
 }
 
 // sayWhy tells the peer that it broke the protocol, if that does not block.

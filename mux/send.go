@@ -92,12 +92,16 @@ func (s *Session) writeControl() error {
 func (s *Session) takeControl() {
 	s.head = s.head[:0]
 	if s.owed.Load() {
-		s.cmu.Lock()
-		s.head, s.control = append(s.head, s.control...), s.control[:0]
-		s.provoked = 0
-		s.owed.Store(false)
-		s.cmu.Unlock()
+		s.takeOwed()
 	}
+}
+
+func (s *Session) takeOwed() {
+	s.cmu.Lock()
+	defer s.cmu.Unlock()
+	s.head, s.control = append(s.head, s.control...), s.control[:0]
+	s.provoked = 0
+	s.owed.Store(false)
 }
 
 // sendHead sends head and body and gives the token back.

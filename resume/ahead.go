@@ -79,10 +79,15 @@ func (c *Conn) takeReader() error {
 func (c *Conn) releaseReader() {
 	c.rtoken.Release()
 	if c.state.Load()&isWaiting != 0 {
-		c.mu.Lock()
-		c.beginAhead()
-		c.mu.Unlock()
+		c.replaceReader()
 	}
+}
+
+// replaceReader has a goroutine read ahead, if need be.
+func (c *Conn) replaceReader() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.beginAhead()
 }
 
 // takeAhead moves what was read ahead to p.

@@ -46,10 +46,10 @@ func (c *Conn) sendTexts() {
 	}
 }
 
-// rider returns an acknowledgement to be sent with p on a, nil if there is none
-// to be. If there is one, rode has to follow. mu is held.
+// rider returns the acknowledgement that is to ride with p on a, nil if there is
+// none or it has to wait. If there is one, rode has to follow. mu is held.
 func (c *Conn) rider(a *Attachment, p *piece) []byte {
-	if !c.rides || c.texting || c.isHeld() || p.framed || a.joiner == nil {
+	if c.texting || c.isHeld() || p.framed || a.joiner == nil {
 		return nil
 	}
 	c.rides = false

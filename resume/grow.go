@@ -20,9 +20,14 @@ func (g *grower) begin() { *g = grower{max: g.max} }
 
 // onSend notes that r was sent up to its next.
 func (g *grower) onSend(r *replay) {
-	if g.sent.IsZero() && r.limit < g.max {
-		g.at, g.sent, g.acked = r.next, time.Now(), r.start
+	if r.limit < g.max && g.sent.IsZero() {
+		g.measure(r)
 	}
+}
+
+// measure measures with the last byte that was sent.
+func (g *grower) measure(r *replay) {
+	g.at, g.sent, g.acked = r.next, time.Now(), r.start
 }
 
 // onAck notes that r was acknowledged up to its start, and lets it keep more if

@@ -30,9 +30,12 @@ func (c *Conn) ReadBuffer(p []byte) ([]byte, error) {
 		return c.endRead(c.readAside(p))
 	}
 	for { // as read does; it waits, perhaps for long, and what is on the stack is kept small
-		a, err := c.carrierToRead()
-		if err != nil {
-			return c.endRead(nil, err)
+		a := c.cur.Load()
+		if a == nil || c.state.Load()&isStopping != 0 {
+			var err error
+			if a, err = c.carrierToRead(); err != nil {
+				return c.endRead(nil, err)
+			}
 		}
 		b, err := a.reader.ReadBuffer(p)
 		if b = a.took(b, err); len(b) > 0 {
@@ -125,6 +128,9 @@ func (c *Conn) carrierToRead() (*Attachment, error) {
 // took looks after what was read on the carrier before err. It returns what is
 // new of it.
 func (a *Attachment) took(b []byte, err error) []byte {
+	if err == nil && !a.behind.Load() {
+		return b
+	}
 	b = a.skipDuplicate(b)
 	if err != nil {
 		a.conn.readFailed(a, err)
@@ -193,9 +199,14 @@ func (a *Attachment) skipDuplicate(b []byte) []byte {
 func (c *Conn) received(n uint64) {
 	in := c.in.Add(n)
 	due := in-c.told.Load() >= uint64(c.cfg.Buffer)/8
-	if !due && c.ackArmed.Load() && c.state.Load()&isStopping == 0 {
-		return
+	if due || !c.ackArmed.Load() || c.state.Load()&isStopping != 0 {
+		c.acknowledgeSoon(in, due)
 	}
+}
+
+// acknowledgeSoon sees that all that was received, in bytes, is acknowledged: at
+// once if that is due.
+func (c *Conn) acknowledgeSoon(in uint64, due bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {

@@ -224,15 +224,14 @@ func rotate(mask [4]byte, n int) (m [4]byte) {
 
 // sentAs notes how p, which pending took, was left by the carrier.
 func (r *replay) sentAs(p *piece, mask [4]byte) {
-	defer r.unpin(p.blk)
-	if !p.framed {
-		return
-	}
-	for i := range r.pieces {
-		if q := &r.pieces[i]; q.blk == p.blk && q.from <= p.from && p.from < q.from+q.n {
-			q.mask = rotate(mask, int(q.at-p.at)&3)
+	if p.framed {
+		for i := range r.pieces {
+			if q := &r.pieces[i]; q.blk == p.blk && q.from <= p.from && p.from < q.from+q.n {
+				q.mask = rotate(mask, int(q.at-p.at)&3)
+			}
 		}
 	}
+	r.unpin(p.blk)
 }
 
 // resume makes n, up to where the peer has received everything, what is to be
@@ -263,9 +262,12 @@ func (r *replay) ack(n uint64) {
 
 // unpin ends a use of blk, whose memory is given back with the last.
 func (r *replay) unpin(blk *block) {
-	if blk.live--; blk.live > 0 {
-		return
+	if blk.live--; blk.live == 0 {
+		r.free(blk)
 	}
+}
+
+func (r *replay) free(blk *block) {
 	if r.small == blk {
 		r.small = nil
 	}

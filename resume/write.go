@@ -162,7 +162,10 @@ func (c *Conn) flush() {
 		}
 		c.out.pending(&p)
 		c.grow.onSend(&c.out)
-		text := c.rider(a, &p)
+		var text []byte
+		if c.rides {
+			text = c.rider(a, &p)
+		}
 		c.mu.Unlock()
 		mask, err := a.send(&p, text)
 		c.mu.Lock()
@@ -230,6 +233,13 @@ func (c *Conn) freeWriter() {
 
 // writeErrorLocked returns what a Write ends with before it has begun.
 func (c *Conn) writeErrorLocked() error {
+	if c.over == nil && !c.isClosed && !c.peerEnd && c.state.Load()&isWriteLimited == 0 {
+		return nil
+	}
+	return c.whyNoWrite()
+}
+
+func (c *Conn) whyNoWrite() error {
 	switch err := c.errLocked(); {
 	case err != nil:
 		return err

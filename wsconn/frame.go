@@ -58,12 +58,15 @@ func (d *decoder) decode(raw []byte) (payload []byte, err error) {
 			chunk = chunk[:d.frame.Length]
 		}
 		d.unmask(chunk)
+		r += len(chunk)
 		if d.frame.OpCode.IsData() && d.message == ws.OpBinary {
 			payload = appendInPlace(payload, chunk)
-		} else if err := d.putAside(chunk); err != nil {
+			d.inFrame = d.frame.Length > 0
+			continue
+		}
+		if err := d.putAside(chunk); err != nil {
 			return payload, err
 		}
-		r += len(chunk)
 		if d.frame.Length == 0 {
 			if err := d.endFrame(); err != nil {
 				return payload, err

@@ -125,7 +125,17 @@ func (c *Conn) writeMessage(op ws.OpCode, head, body []byte) (n int64, err error
 
 // takeToken waits for the right to write a frame.
 func (c *Conn) takeToken() error {
-	if !c.wtoken.Want() {
+	held := c.wtoken.Want()
+	if held && c.state.Load() == 0 {
+		return nil
+	}
+	return c.awaitToken(held)
+}
+
+// awaitToken is takeToken when there is something special to look after, or
+// somebody else has the token.
+func (c *Conn) awaitToken(held bool) error {
+	if !held {
 		select {
 		case <-c.wtoken.Next():
 		case <-c.closed.Done():
@@ -135,9 +145,6 @@ func (c *Conn) takeToken() error {
 			c.wtoken.Leave()
 			return c.deadlineError()
 		}
-	}
-	if c.state.Load() == 0 {
-		return nil
 	}
 	err := c.mayWrite()
 	if err != nil {
@@ -264,9 +271,11 @@ func (c *Conn) resume() (interrupted bool) {
 // SetWriteDeadline interrupted the frame, so that the rest of it is to follow;
 // Close then waits for that already, lest its own frame lands in this one.
 func (c *Conn) endWrite(err error) (interrupted bool) {
-	if c.state.Load()&isInterrupted == 0 {
-		return false
-	}
+	return c.state.Load()&isInterrupted != 0 && c.endInterrupted(err)
+}
+
+// endInterrupted is endWrite when SetWriteDeadline has interrupted something.
+func (c *Conn) endInterrupted(err error) bool {
 	c.wmu.Lock()
 	defer c.wmu.Unlock()
 	if !c.resume() || err == nil || !isTimeout(err) {
@@ -318,6 +327,10 @@ func (c *Conn) writeError(err error) error {
 	if err == nil {
 		return nil
 	}
+	return c.finalError(err)
+}
+
+func (c *Conn) finalError(err error) error {
 	c.wmu.Lock()
 	defer c.wmu.Unlock()
 	if c.closing {

@@ -64,8 +64,13 @@ func (t *Token) Leave() {
 // Release gives up the token, for its holder.
 func (t *Token) Release() {
 	if t.count.Add(-1) > 0 {
-		t.line() <- struct{}{} // has room: who passes it on held it
+		t.pass()
 	}
+}
+
+// pass passes it to who is first in line.
+func (t *Token) pass() {
+	t.line() <- struct{}{} // has room: who passes it on held it
 }
 
 func (t *Token) line() chan struct{} {
