@@ -1,7 +1,6 @@
 package listener
 
 import (
-	"io"
 	"net"
 	"runtime"
 	"sync/atomic"
@@ -34,24 +33,20 @@ func (t *turn) end() {
 	}
 }
 
-// paced is a connection in a handshake, or after it. One goroutine at a time
-// uses it until the handshake is over.
+// paced is a connection for the time of a handshake. One goroutine at a time
+// uses it.
 type paced struct {
 	net.Conn
 
-	sock io.ReadWriter   // reads and writes Conn
-	pace pace            // nil once the handshake is over
+	pace pace
 	done <-chan struct{} // ends the wait for a turn
 	turn *turn           // which it has; nil if it has none
 }
 
 // Read implements net.Conn. A turn begins after it.
 func (c *paced) Read(p []byte) (int, error) {
-	if c.pace == nil {
-		return c.sock.Read(p)
-	}
 	c.leave()
-	n, err := c.sock.Read(p)
+	n, err := c.Conn.Read(p)
 	if err == nil {
 		err = c.enter()
 	}
@@ -60,10 +55,8 @@ func (c *paced) Read(p []byte) (int, error) {
 
 // Write implements net.Conn. It ends the turn.
 func (c *paced) Write(p []byte) (int, error) {
-	if c.turn != nil {
-		c.leave()
-	}
-	return c.sock.Write(p)
+	c.leave()
+	return c.Conn.Write(p)
 }
 
 // enter waits for a turn.
@@ -87,12 +80,3 @@ func (c *paced) leave() {
 		c.turn = nil
 	}
 }
-
-// finish says that the handshake is over.
-func (c *paced) finish() {
-	c.leave()
-	c.pace = nil
-}
-
-// Unwrap returns the connection itself.
-func (c *paced) Unwrap() net.Conn { return c.Conn }

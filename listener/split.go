@@ -14,7 +14,6 @@ import (
 
 	"culvert/internal/cork"
 	"culvert/internal/ready"
-	"culvert/internal/sock"
 )
 
 // preface is what a client of HTTP/2 sends first (RFC 9113, Section 3.4). No
@@ -125,13 +124,15 @@ func (l *Listener) tellApart(c net.Conn) (inner net.Conn, isHTTP2 bool, err erro
 	defer cancel()
 	inner = c
 	if l.cfg.TLS != nil {
-		p := &paced{Conn: c, sock: sock.New(c), pace: l.pace, done: ctx.Done()}
-		t := tls.Server(cork.New(p), l.cfg.TLS)
+		p := &paced{Conn: c, pace: l.pace, done: ctx.Done()}
+		beneath := cork.New(p)
+		t := tls.Server(beneath, l.cfg.TLS)
 		err := t.HandshakeContext(ctx)
-		p.finish()
+		p.leave()
 		if err != nil {
 			return nil, false, err
 		}
+		beneath.MoveTo(c)
 		if p := t.ConnectionState().NegotiatedProtocol; p != "" {
 			return t, p == "h2", nil
 		}

@@ -38,14 +38,18 @@ func (c *Conn) WriteBuffers(v net.Buffers) (n int64, err error) {
 // write is for one caller at a time.
 func (c *Conn) write(head, body []byte) (n int, err error) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	for err = c.writeErrorLocked(); err == nil && len(head)+len(body) > 0; {
 		blk, framed, size := c.out.reserve(len(head) + len(body))
 		if size == 0 {
 			err = c.awaitRoom()
 			continue
 		}
-		if err = c.put(blk, framed, size, head, body); err != nil {
+		if framed {
+			err = c.putMuch(blk, size, head, body)
+		} else {
+			c.out.publish(blk, false, blk.put(false, size, head, body), size)
+		}
+		if err != nil {
 			break
 		}
 		n += size
@@ -53,24 +57,21 @@ func (c *Conn) write(head, body []byte) (n int, err error) {
 		head, body = head[k:], body[size-k:]
 		c.send()
 	}
+	c.mu.Unlock()
 	return n, err
 }
 
-// put copies the first size bytes of head and body to blk and makes them part
-// of the stream.
-func (c *Conn) put(blk *block, framed bool, size int, head, body []byte) error {
-	if framed { // much: others may go on meanwhile
-		c.mu.Unlock()
+// putMuch copies the first size bytes of head and body to blk and makes them part
+// of the stream. Others may go on meanwhile.
+func (c *Conn) putMuch(blk *block, size int, head, body []byte) error {
+	c.mu.Unlock()
+	from := blk.put(true, size, head, body)
+	c.mu.Lock()
+	if err := c.writeErrorLocked(); err != nil {
+		c.out.unpin(blk)
+		return err
 	}
-	from := blk.put(framed, size, head, body)
-	if framed {
-		c.mu.Lock()
-		if err := c.writeErrorLocked(); err != nil {
-			c.out.unpin(blk)
-			return err
-		}
-	}
-	c.out.publish(blk, framed, from, size)
+	c.out.publish(blk, true, from, size)
 	return nil
 }
 
@@ -82,6 +83,11 @@ func (c *Conn) WriteReady(n int) <-chan struct{} {
 	if n <= largeBlock && c.out.roomy.Load() && c.out.budget.has(largeBlock) {
 		return nil
 	}
+	return c.awaitReady(n)
+}
+
+// awaitReady is WriteReady when there may not be room.
+func (c *Conn) awaitReady(n int) <-chan struct{} {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.writeErrorLocked() != nil || c.out.hasRoom(n) {

@@ -26,6 +26,7 @@ import (
 	"github.com/gobwas/ws"
 
 	"culvert/internal/bell"
+	"culvert/internal/cork"
 	"culvert/internal/deadline"
 	"culvert/internal/sock"
 	"culvert/internal/token"
@@ -52,7 +53,6 @@ type Conn struct {
 	wtoken    token.Token        // the right to write a frame
 	wdeadline *deadline.Deadline // of Write
 	writev    bool               // conn writes several buffers in one call
-	tls       *tls.Conn          // conn, if it is TLS
 
 	state atomic.Uint32 // nothing special to look after if it is 0
 
@@ -112,7 +112,7 @@ func newConn(c net.Conn, cfg *Config, client bool, subprotocol string, early []b
 	case *net.TCPConn, *net.UnixConn:
 		conn.writev = !client
 	case *tls.Conn:
-		conn.tls = c
+		conn.sock = cork.NewWriter(c)
 	}
 	if conn.cfg.MaxFrame < 0 {
 		conn.cfg.MaxFrame = defaultMaxFrame

@@ -24,7 +24,7 @@ func (c *Conn) WriteFrame(b []byte, front int) (mask [4]byte, err error) {
 	var head [MaxHeaderSize]byte
 	h := appendHeader(head[:0], ws.OpBinary, len(b)-front, c.client, mask)
 	b = b[front-copy(b[front-len(h):], h):]
-	m, err := c.writeBelow(b)
+	m, err := c.sock.Write(b)
 	if c.endWrite(err) {
 		rest := getBuf(len(b))
 		rest.b = append(rest.b, b[m:]...)

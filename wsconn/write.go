@@ -7,8 +7,6 @@ import (
 	"os"
 
 	"github.com/gobwas/ws"
-
-	"culvert/internal/cork"
 )
 
 // writevFrom is the payload size from which a server gives header and payload
@@ -195,20 +193,12 @@ func (c *Conn) writeFrame(op ws.OpCode, head, body []byte) (kept, accepted bool,
 // writeBuilt sends what was built in f, which it gives back. It returns what
 // writeFrame does.
 func (c *Conn) writeBuilt(f *frameBuf) (kept, accepted bool, err error) {
-	m, err := c.writeBelow(f.b)
+	m, err := c.sock.Write(f.b)
 	if c.endWrite(err) {
 		return c.writeDetached(f, f.b[m:])
 	}
 	putBuf(f)
 	return true, err == nil, c.writeError(err)
-}
-
-// writeBelow writes b to the connection beneath.
-func (c *Conn) writeBelow(b []byte) (int, error) {
-	if c.tls != nil {
-		return cork.Write(c.tls, b)
-	}
-	return c.sock.Write(b)
 }
 
 // writeVec sends one frame of a server without copying its payload.
@@ -300,7 +290,7 @@ func (c *Conn) writeDetached(f *frameBuf, b []byte) (kept, accepted bool, err er
 	done, left := make(chan error), make(chan struct{})
 	go func() {
 		defer c.owned.Done()
-		_, err := c.writeBelow(b)
+		_, err := c.sock.Write(b)
 		err = c.writeError(err)
 		c.endSteady()
 		putBuf(f)

@@ -26,7 +26,7 @@ const (
 var buffers = sync.Pool{New: func() any { return new([bufferSize]byte) }}
 
 // Conn is a connection for TLS to run on. It passes on all at once, except for
-// what is written within Write.
+// what is written within the Write of a Writer.
 type Conn struct {
 	net.Conn
 
@@ -43,29 +43,51 @@ type Conn struct {
 // New returns a Conn that runs on c.
 func New(c net.Conn) *Conn { return &Conn{Conn: c, sock: sock.New(c)} }
 
-// Write is t.Write, for one caller at a time. If t runs on a Conn, records leave
-// together. An error of that is final for t, a timeout too: nobody can tell TLS
-// which of its records have left.
-func Write(t *tls.Conn, p []byte) (int, error) {
-	c, ok := t.NetConn().(*Conn)
-	if !ok || len(p) <= oneRecord {
-		return t.Write(p)
+// MoveTo has the Conn run on c, which what it ran on runs on. Nobody may use it
+// meanwhile.
+func (c *Conn) MoveTo(to net.Conn) { c.Conn, c.sock = to, sock.New(to) }
+
+// Writer is a TLS connection for one writer at a time. If that runs on a Conn,
+// the records of one Write leave together. An error of that is final, a timeout
+// too: nobody can tell TLS which of its records have left.
+type Writer struct {
+	*tls.Conn
+
+	beneath *Conn // nil if it runs on something else
+}
+
+// NewWriter returns a Writer of t.
+func NewWriter(t *tls.Conn) *Writer {
+	w := &Writer{Conn: t}
+	w.beneath, _ = t.NetConn().(*Conn)
+	return w
+}
+
+// Write is that of the TLS connection.
+func (w *Writer) Write(p []byte) (int, error) {
+	if len(p) <= oneRecord || w.beneath == nil {
+		return w.Conn.Write(p)
 	}
+	return w.beneath.write(w.Conn, p)
+}
+
+// Close is that of the TLS connection, at once: it takes 5 s to tell a peer that
+// takes no more bytes, unless it is called beside Write.
+func (w *Writer) Close() error {
+	if c := w.beneath; c != nil && c.corked.Load() {
+		_ = c.Conn.Close()
+	}
+	return w.Conn.Close()
+}
+
+// write is t.Write, corked.
+func (c *Conn) write(t *tls.Conn, p []byte) (int, error) {
 	c.cork()
 	n, err := t.Write(p)
 	if err := c.uncork(); err != nil {
 		return 0, err
 	}
 	return n, err
-}
-
-// Close is t.Close, at once: that takes 5 s to tell a peer that takes no more
-// bytes, unless it is called beside t.Write.
-func Close(t *tls.Conn) error {
-	if c, ok := t.NetConn().(*Conn); ok && c.corked.Load() {
-		_ = c.Conn.Close()
-	}
-	return t.Close()
 }
 
 // cork has what is written wait until it is much, or uncork is called.

@@ -73,7 +73,7 @@ func TestWrite(t *testing.T) {
 			// TLS begins with small records.
 			for _, size := range []int{1 << 20, 1, record, record + 1, 2 * record, 2*record + 1, 128 << 10, 128<<10 + 14, 1<<20 - 1, 0} {
 				before := *writes
-				n, err := cork.Write(near, data[:size])
+				n, err := cork.NewWriter(near).Write(data[:size])
 				if n != size || err != nil {
 					t.Fatalf("%s, %d bytes: got %d, %v", name, size, n, err)
 				}
@@ -82,7 +82,7 @@ func TestWrite(t *testing.T) {
 					t.Errorf("%s, %d bytes: got %d writes, want at most %d", name, size, got, most)
 				}
 			}
-			if err := cork.Close(near); err != nil {
+			if err := cork.NewWriter(near).Close(); err != nil {
 				t.Error(err)
 			}
 			if got := <-received; !bytes.Equal(got, sent) {
@@ -100,17 +100,17 @@ func TestTimeout(t *testing.T) {
 		near, _, far := pair(t, true, tls.VersionTLS13)
 		_ = near.NetConn().SetWriteDeadline(time.Now().Add(time.Second))
 		data := make([]byte, 20<<10)
-		if n, err := cork.Write(near, data); n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+		if n, err := cork.NewWriter(near).Write(data); n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Errorf("got %d, %v, want 0 and a timeout", n, err)
 		}
 		_ = near.NetConn().SetWriteDeadline(time.Time{})
 		go func() {
 			for _, size := range []int{1, len(data)} {
-				if n, err := cork.Write(near, data[:size]); n != 0 || err == nil {
+				if n, err := cork.NewWriter(near).Write(data[:size]); n != 0 || err == nil {
 					t.Errorf("got %d, %v, want an error", n, err)
 				}
 			}
-			_ = cork.Close(near)
+			_ = cork.NewWriter(near).Close()
 		}()
 		if n, err := far.Read(data); n != 0 || err == nil {
 			t.Errorf("got %d bytes, %v, want an error", n, err)
@@ -125,12 +125,12 @@ func TestClose(t *testing.T) {
 		near, _, far := pair(t, false, tls.VersionTLS13)
 		done := make(chan error)
 		go func() {
-			_, err := cork.Write(near, make([]byte, 20<<10))
+			_, err := cork.NewWriter(near).Write(make([]byte, 20<<10))
 			done <- err
 		}()
 		synctest.Wait()
 		began := time.Now()
-		_ = cork.Close(near)
+		_ = cork.NewWriter(near).Close()
 		if err := <-done; !errors.Is(err, io.ErrClosedPipe) {
 			t.Errorf("got %v, want %v", err, io.ErrClosedPipe)
 		}
@@ -146,10 +146,10 @@ func TestPlain(t *testing.T) {
 	far, _, near := pair(t, true, tls.VersionTLS13)
 	data := bytes.Repeat([]byte("plain"), 10_000)
 	go func() {
-		if n, err := cork.Write(near, data); n != len(data) || err != nil {
+		if n, err := cork.NewWriter(near).Write(data); n != len(data) || err != nil {
 			t.Errorf("got %d, %v", n, err)
 		}
-		_ = cork.Close(near)
+		_ = cork.NewWriter(near).Close()
 	}()
 	if got, err := io.ReadAll(far); err != nil || !bytes.Equal(got, data) {
 		t.Errorf("got %d bytes, %v", len(got), err)

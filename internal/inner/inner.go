@@ -47,7 +47,7 @@ func handshake(ctx context.Context, c net.Conn, t *tls.Conn) (*Conn, error) {
 		return nil, fmt.Errorf("inner TLS: %w", err)
 	}
 	ready, _ := c.(readyWriter)
-	return &Conn{Conn: t, ready: ready}, nil
+	return &Conn{Writer: cork.NewWriter(t), ready: ready}, nil
 }
 
 // readyWriter is what mux asks of a connection that can say whether a Write
@@ -56,18 +56,13 @@ type readyWriter interface {
 	WriteReady(n int) <-chan struct{}
 }
 
-// Conn is a connection on which the handshake is done.
+// Conn is a connection on which the handshake is done. It is for one writer at a
+// time.
 type Conn struct {
-	*tls.Conn
+	*cork.Writer
 
 	ready readyWriter // of the connection beneath; may be nil
 }
-
-// Write implements net.Conn, for one caller at a time.
-func (c *Conn) Write(p []byte) (int, error) { return cork.Write(c.Conn, p) }
-
-// Close implements net.Conn.
-func (c *Conn) Close() error { return cork.Close(c.Conn) }
 
 // overhead is how much longer records are than what is in them, for one frame
 // of mux.
