@@ -7,6 +7,8 @@ import "sync/atomic"
 type Latch struct{ line atomic.Pointer[chan struct{}] }
 
 // shut is the line of a Latch that is closed.
+//
+//nolint:gochecknoglobals // never changed
 var shut = func() *chan struct{} {
 	c := make(chan struct{})
 	close(c)
