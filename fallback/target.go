@@ -16,10 +16,13 @@ import (
 )
 
 // Pauses before a tunnel is dialled again: a random time up to baseDelay,
-// doubled with each failure, up to maxDelay ("full jitter").
+// doubled with each failure, up to maxDelay ("full jitter"); and before that as
+// long as the answer to the last upgrade asks for (Retry-After, RFC 9110, Section
+// 10.2.3), up to maxRetryAfter.
 const (
-	baseDelay = 500 * time.Millisecond
-	maxDelay  = 10 * time.Second
+	baseDelay     = 500 * time.Millisecond
+	maxDelay      = 10 * time.Second
+	maxRetryAfter = 30 * time.Second
 )
 
 // headerFirstStream, with the value 1, tells the server that the first stream is
@@ -44,7 +47,8 @@ type target struct {
 	nextProbe time.Time
 	current   *link
 	dialling  *dial
-	failures  int // of the tunnel in a row, a lost one counting as one
+	failures  int       // of the tunnel in a row, a lost one counting as one
+	notBefore time.Time // when it may be dialled again, as its server asks
 	closed    bool
 }
 
@@ -167,6 +171,7 @@ func (t *target) finish(d *dial) {
 	case d.err != nil && abandoned:
 	case d.err != nil:
 		t.failures++
+		t.notBefore = time.Now().Add(retryAfter(d.err))
 		t.policy.tunnelFailed(d.err)
 	case abandoned || t.closed:
 		_ = d.link.session.Close()
@@ -184,7 +189,17 @@ func (t *target) pause() time.Duration {
 		return 0
 	}
 	limit := min(baseDelay<<min(t.failures-1, 10), maxDelay)
-	return rand.N(limit)
+	return max(0, time.Until(t.notBefore)) + rand.N(limit)
+}
+
+// retryAfter returns how long the answer of which err tells asks to wait.
+func retryAfter(err error) time.Duration {
+	var refused *wsconn.StatusError
+	if !errors.As(err, &refused) {
+		return 0
+	}
+	after, _ := refused.RetryAfter()
+	return min(after, maxRetryAfter)
 }
 
 // sleep waits for d or until ctx ends.

@@ -167,6 +167,27 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// TestRetryAfter waits as long as the answer to the last upgrade asked for.
+func TestRetryAfter(t *testing.T) {
+	asked := make(chan time.Time, 2)
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		asked <- time.Now()
+		w.Header().Set("Retry-After", "1")
+		http.Error(w, "full", http.StatusServiceUnavailable)
+	}))
+	defer web.Close()
+	d := &fallback.Dialer{Mode: fallback.WebSocket, Insecure: true}
+	defer d.Close()
+	for range 2 {
+		if _, err := d.DialContext(t.Context(), strings.TrimPrefix(web.URL, "http://")); err == nil {
+			t.Fatal("there is a tunnel, want 503")
+		}
+	}
+	if pause := (<-asked).Sub(<-asked).Abs(); pause < time.Second {
+		t.Errorf("asked again after %v, want 1 s or more", pause)
+	}
+}
+
 // TestIdle closes a tunnel that nobody uses.
 func TestIdle(t *testing.T) {
 	f := start(t, false, listener.Config{}, &fallback.Dialer{Mode: fallback.WebSocket, IdleTimeout: 10 * time.Millisecond})

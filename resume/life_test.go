@@ -121,6 +121,43 @@ func TestResumed(t *testing.T) {
 	})
 }
 
+// busy is a refusal that asks to come back later, and notes when.
+type busy struct {
+	after time.Duration
+	when  chan time.Time
+}
+
+func (busy) Error() string { return "busy" }
+
+func (b busy) RetryAfter() (time.Duration, bool) {
+	b.when <- time.Now()
+	return b.after, true
+}
+
+// TestRetryAfter dials no sooner than a refusal asks, up to maxDelay.
+func TestRetryAfter(t *testing.T) {
+	for after, want := range map[time.Duration]time.Duration{3 * time.Second: 3 * time.Second, time.Hour: maxDelay} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, "pipe", nil, nil)
+			defer w.end()
+			refusal := busy{after, make(chan time.Time, 100)}
+			w.set(func() { w.refuse = refusal })
+			w.cut()
+			if _, err := w.client.Write([]byte("hello")); err != nil { // which notices
+				t.Fatal(err)
+			}
+			last := <-refusal.when
+			for range 4 {
+				now := <-refusal.when
+				if pause := now.Sub(last); pause < want || pause > maxDelay {
+					t.Errorf("asked for %v: dialled again after %v, want %v to %v", after, pause, want, maxDelay)
+				}
+				last = now
+			}
+		})
+	}
+}
+
 // TestSilence shows that pings keep a carrier and that a silent one is cut.
 func TestSilence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

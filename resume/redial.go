@@ -9,7 +9,8 @@ import (
 
 // Pauses between attempts: at random up to baseDelay, doubled with each failure,
 // up to maxDelay ("full jitter"), but no more than half of how long the stream
-// has been without a carrier, so that a short outage has no long sequel. The
+// has been without a carrier, so that a short outage has no long sequel. They are
+// as long as an error asks for that has the method RetryAfter, up to maxDelay. The
 // first attempt does not wait.
 const (
 	baseDelay = 200 * time.Millisecond
@@ -55,12 +56,23 @@ func (c *Conn) redialLoop(ctx context.Context) {
 			limit := min(baseDelay<<min(failures, 10), maxDelay, max(baseDelay, time.Since(c.cutAt)/2))
 			failures++
 			c.mu.Unlock()
-			pause(ctx, rand.N(limit))
+			pause(ctx, max(rand.N(limit), min(retryAfter(err), maxDelay)))
 			c.mu.Lock()
 		}
 	}
 	c.redials()
 	c.redials = nil
+}
+
+// retryAfter returns how long err asks to wait, as the answer of an HTTP server may
+// do.
+func retryAfter(err error) time.Duration {
+	var asks interface{ RetryAfter() (time.Duration, bool) }
+	if !errors.As(err, &asks) {
+		return 0
+	}
+	after, _ := asks.RetryAfter()
+	return after
 }
 
 // wantsCarrier reports whether redialLoop has to go on; mu is held.
