@@ -44,7 +44,8 @@ type Config struct {
 	// PingInterval is how long a Read that waits hears nothing before the
 	// peer is asked for a sign of life, and SilenceTimeout when the carrier
 	// counts as cut. 0 means 20 s and 45 s; a negative PingInterval means
-	// neither.
+	// neither. A server waits an eighth longer before it asks: as a rule the
+	// client has asked then.
 	PingInterval   time.Duration
 	SilenceTimeout time.Duration
 

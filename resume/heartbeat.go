@@ -88,7 +88,7 @@ func (c *Conn) look(a *Attachment, now time.Time) time.Duration {
 		}
 		next = c.cfg.FirstByteTimeout - age
 	}
-	if ping := c.cfg.PingInterval; ping > 0 {
+	if ping := c.patience(); ping > 0 {
 		switch {
 		case silent >= c.cfg.SilenceTimeout:
 			c.cut(a, errSilent)
@@ -112,4 +112,15 @@ func (c *Conn) look(a *Attachment, now time.Time) time.Duration {
 		}
 	}
 	return next
+}
+
+// patience returns how long a silent peer is left alone, 0 or less for ever. A
+// server has an eighth more, so that as a rule the client's pings do for both: with
+// as much at both ends, both would ask at the same time, again and again.
+func (c *Conn) patience() time.Duration {
+	ping := c.cfg.PingInterval
+	if c.dial != nil || ping <= 0 {
+		return ping
+	}
+	return min(ping+ping/8, (ping+c.cfg.SilenceTimeout)/2)
 }

@@ -170,6 +170,11 @@ func TestSilence(t *testing.T) {
 		if n := all[0].get().cuts + all[1].get().cuts; n != 0 {
 			t.Fatalf("got %d cuts in an idle hour, want none", n)
 		}
+		w.set(func() {
+			if w.pings > 0 {
+				t.Errorf("the server asked %d times, want the client alone to ask", w.pings)
+			}
+		})
 		w.set(func() { w.mute = true }) // nothing comes
 		start := time.Now()
 		for all[0].get().cuts == 0 && time.Since(start) < 2*time.Minute {

@@ -108,6 +108,7 @@ type world struct {
 	dials   int
 	closed  bool
 	mute    bool                                             // texts to the client get lost
+	pings   int                                              // that the client was sent
 	around  func(Dial, *Attachment) (Carrier, uint64, error) // if not nil, in the place of dial
 }
 
@@ -167,6 +168,9 @@ func (w *world) connect(a *Attachment, cc, sc net.Conn) (Carrier, uint64, error)
 	return newFramed(cc, func(text []byte) {
 		w.mu.Lock()
 		mute := w.mute
+		if string(text) == "ping" {
+			w.pings++
+		}
 		w.mu.Unlock()
 		if !mute {
 			a.OnText(text)
