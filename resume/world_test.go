@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"math/rand/v2"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -101,6 +102,7 @@ func (f *framed) Read(p []byte) (int, error) {
 type world struct {
 	kind           string
 	client, server *Conn
+	made           chan struct{} // gets one when there is a new carrier
 
 	mu      sync.Mutex
 	carrier [2]net.Conn // beneath the latest
@@ -114,7 +116,7 @@ type world struct {
 
 func newWorld(tb testing.TB, kind string, client, server *Config) *world {
 	tb.Helper()
-	w := &world{kind: kind, server: New(server, nil)}
+	w := &world{kind: kind, server: New(server, nil), made: make(chan struct{}, 1)}
 	w.client = New(client, func(ctx context.Context, a *Attachment) (Carrier, uint64, error) {
 		w.mu.Lock()
 		around := w.around
@@ -165,6 +167,10 @@ func (w *world) connect(a *Attachment, cc, sc net.Conn) (Carrier, uint64, error)
 		return nil, 0, err
 	}
 	w.carrier = [2]net.Conn{cc, sc}
+	select {
+	case w.made <- struct{}{}:
+	default:
+	}
 	return newFramed(cc, func(text []byte) {
 		w.mu.Lock()
 		mute := w.mute
@@ -194,17 +200,21 @@ func (w *world) cut() {
 	}
 }
 
-// cutting cuts carriers every few milliseconds until stop is called.
-func (w *world) cutting(every time.Duration) (stop func()) {
+// cutting cuts each carrier when it has lived for up to twice as long as life, until
+// stop is called. A life begins when the carrier is made: where handshakes take long,
+// a beat of its own could cut one carrier after the other at its birth.
+func (w *world) cutting(life time.Duration) (stop func()) {
 	end, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
-		ticker := time.NewTicker(every)
-		defer ticker.Stop()
+		timer := time.NewTimer(rand.N(2 * life))
+		defer timer.Stop()
 		for {
 			select {
-			case <-ticker.C:
+			case <-timer.C:
 				w.cut()
+			case <-w.made:
+				timer.Reset(rand.N(2 * life))
 			case <-end:
 				return
 			}
