@@ -33,6 +33,10 @@ const role = "HOSTILE_ROLE"
 // logging is the environment variable that has the server log.
 const logging = "HOSTILE_LOG"
 
+// keeping is the environment variable that says for how long the server keeps a
+// session without a connection.
+const keeping = "HOSTILE_WINDOW"
+
 // The children.
 const (
 	roleServer   = "server"

@@ -49,7 +49,7 @@ func (o options) try(ctx context.Context, s *stage, a attack) (*result, *stage, 
 	for n := 1; ; n++ {
 		if s == nil {
 			var err error
-			if s, err = newStage(ctx, o.logs); err != nil {
+			if s, err = newStage(ctx, o); err != nil {
 				return nil, nil, err
 			}
 		}

@@ -54,6 +54,10 @@ func serve(in io.Reader, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	kept, err := time.ParseDuration(os.Getenv(keeping))
+	if err != nil {
+		return err
+	}
 	var logger *slog.Logger
 	if os.Getenv(logging) != "" {
 		logger = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
@@ -61,7 +65,7 @@ func serve(in io.Reader, out io.Writer) error {
 	lis, err := listener.Listen("tcp", "127.0.0.1:0", &listener.Config{
 		TLS:                    &tls.Config{Certificates: []tls.Certificate{cert}},
 		Authorize:              authorize,
-		Resume:                 &resume.Config{Window: 5 * time.Second}, // or it would take 2 min until all is quiet
+		Resume:                 &resume.Config{Window: kept},
 		MaxSessionsOfPrincipal: 500,
 		Mux:                    &mux.Config{Logger: logger},
 		Logger:                 logger,

@@ -14,9 +14,10 @@ type stage struct {
 	load   *load
 }
 
-func newStage(ctx context.Context, logs bool) (*stage, error) {
-	var variables []string
-	if logs {
+func newStage(ctx context.Context, o options) (*stage, error) {
+	// What is left behind is kept for half of the time that a recovery may take.
+	variables := []string{keeping + "=" + (o.bounds.Recovery / 2).String()}
+	if o.logs {
 		variables = append(variables, logging+"=1")
 	}
 	server, err := startChild(roleServer, variables...)
