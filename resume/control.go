@@ -126,6 +126,9 @@ func (a *Attachment) OnText(text []byte) {
 	if err == nil {
 		c.beat.heard()
 		err = c.onText(m)
+		if m.word == wordPing || m.word == wordPong {
+			c.lookAfter(a) // now: the timer would only find out that nothing is to be done
+		}
 	}
 	if err != nil {
 		c.fail(err)

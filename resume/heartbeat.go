@@ -46,14 +46,11 @@ func (c *Conn) onBeat() {
 	if c.finished {
 		return
 	}
-	now := time.Now()
 	if a := c.cur.Load(); a != nil {
-		if next := c.look(a, now); next > 0 {
-			c.beat.reset(c, next)
-		}
+		c.lookAfter(a)
 		return
 	}
-	after := now.Sub(c.cutAt)
+	after := time.Since(c.cutAt)
 	if window := c.window(); after < window {
 		c.beat.reset(c, window-after)
 		return
@@ -69,15 +66,25 @@ func (c *Conn) orNobody(err error) error {
 	return fmt.Errorf("within the window of %v: %w", c.window(), err)
 }
 
+// lookAfter looks after the carrier of a, and sets the timer; mu is held.
+func (c *Conn) lookAfter(a *Attachment) {
+	if next := c.look(a, time.Now()); next > 0 {
+		c.beat.reset(c, next)
+	}
+}
+
 // look asks a silent peer for a sign of life, cuts the carrier of one that gives
 // none, and asks for another carrier before this one dies of age. It returns
 // when to look again, 0 if that is seen to.
 func (c *Conn) look(a *Attachment, now time.Time) time.Duration {
 	h := &c.beat
+	idle := false
 	if in := c.in.Load(); in != h.in {
 		h.in, h.since, h.alive = in, now, true
 	} else if !c.rtoken.Held() {
 		h.since = now // nobody reads: it is not the peer's fault
+	} else {
+		idle = true
 	}
 	const never = 24 * time.Hour
 	silent, age, next := now.Sub(h.since), now.Sub(a.born), never
@@ -96,10 +103,10 @@ func (c *Conn) look(a *Attachment, now time.Time) time.Duration {
 		case silent >= ping:
 			c.owe(func(o *owed) { o.ping = true })
 			next = min(next, ping, c.cfg.SilenceTimeout-silent)
-		case silent == 0:
-			next = min(next, ping/4) // bytes are coming: a silence is seen so much too late
-		default:
+		case idle:
 			next = min(next, ping-silent)
+		default:
+			next = min(next, ping/4) // bytes are coming: a silence is seen so much too late
 		}
 	}
 	if due := c.ages.due(age); due > 0 && c.dial != nil {

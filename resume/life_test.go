@@ -166,7 +166,15 @@ func TestSilence(t *testing.T) {
 		defer w.end()
 		read(w.client)
 		read(w.server)
+		<-time.After(time.Second)
+		looks := [2]*atomic.Int32{w.client.countLooks(), w.server.countLooks()}
 		<-time.After(time.Hour)
+		if n := looks[0].Load(); n < 100 || n > 200 {
+			t.Errorf("the client's timer fired %d times in an idle hour, want it to for each ping alone, some 180 times", n)
+		}
+		if n := looks[1].Load(); n > 1 {
+			t.Errorf("the server's timer fired %d times in an idle hour, want it left alone by each ping", n)
+		}
 		if n := all[0].get().cuts + all[1].get().cuts; n != 0 {
 			t.Fatalf("got %d cuts in an idle hour, want none", n)
 		}
@@ -189,6 +197,19 @@ func TestSilence(t *testing.T) {
 			t.Errorf("got %+v, want it resumed", seen)
 		}
 	})
+}
+
+// countLooks counts how often the timer of the heartbeat fires.
+func (c *Conn) countLooks() *atomic.Int32 {
+	var n atomic.Int32
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.beat.timer.Stop()
+	c.beat.timer = time.AfterFunc(time.Second, func() {
+		n.Add(1)
+		c.onBeat()
+	})
+	return &n
 }
 
 // TestNoFirstByte shows that a carrier on which nothing comes is not kept.
