@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"testing"
 
@@ -95,18 +96,51 @@ func TestCloseKeepsNative(t *testing.T) {
 // TestCloseKeepsStreams lets the streams of a tunnel finish, opens no more, and
 // ends the tunnel after the last one. Shutdown waits for that.
 func TestCloseKeepsStreams(t *testing.T) {
-	l := listen(t, nil)
+	t.Run("of a tunnel", func(t *testing.T) { closeKeepsStreams(t, nil, func() {}) })
+	t.Run("of a tunnel that is being tracked", func(t *testing.T) {
+		h := &holdUp{Handler: slog.DiscardHandler, message: "listener: tunnel opened", until: make(chan struct{})}
+		closeKeepsStreams(t, &listener.Config{Logger: slog.New(h)}, func() { close(h.until) })
+	})
+}
+
+// holdUp is a log that holds up who writes a certain message.
+type holdUp struct {
+	slog.Handler
+
+	message string
+	until   chan struct{}
+}
+
+func (h *holdUp) Enabled(context.Context, slog.Level) bool { return true }
+
+func (h *holdUp) Handle(_ context.Context, r slog.Record) error {
+	if r.Message == h.message {
+		<-h.until
+	}
+	return nil
+}
+
+// closeKeepsStreams calls closed when it has called Close.
+func closeKeepsStreams(t *testing.T, cfg *listener.Config, closed func()) {
+	t.Helper()
+	l := listen(t, cfg)
 	s := tunnel(t, l)
 	client, server := open(t, l, s)
 	_ = l.Close()
+	closed()
 	down := make(chan error, 1)
 	go func() { down <- l.Shutdown(context.Background()) }()
-	for range 10 {
+	for { // the client learns it soon, from a goroutine of the server's
 		pass(t, client, server, "going on")
 		pass(t, server, client, "and back")
-	}
-	if _, err := s.Open(t.Context()); !errors.Is(err, mux.ErrGoAway) {
-		t.Errorf("Open: got %v, want ErrGoAway", err)
+		late, err := s.Open(t.Context())
+		if errors.Is(err, mux.ErrGoAway) {
+			break
+		}
+		if err != nil {
+			t.Fatalf("Open: got %v, want ErrGoAway", err)
+		}
+		_ = late.Close()
 	}
 	select {
 	case err := <-down:

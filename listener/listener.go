@@ -43,6 +43,7 @@ type Listener struct {
 
 	mu       sync.Mutex
 	closing  bool
+	cut      bool // nothing may go on any more
 	carriers map[carrier]struct{}
 	count    int         // sessions and raw connections, those being upgraded too
 	countOf  map[any]int // by principal
@@ -176,11 +177,7 @@ func (l *Listener) Close() error {
 	close(l.closed)
 	l.handshakes.closeUnknown()
 	for c := range l.carriers {
-		l.owned.Add(1)
-		go func() {
-			defer l.owned.Done()
-			_ = c.Shutdown(context.Background()) // Shutdown may cut it off
-		}()
+		l.endInOrder(c)
 	}
 	if l.web != nil {
 		l.owned.Add(1)
@@ -216,11 +213,21 @@ func (l *Listener) cutOff() {
 		_ = l.web.Close()
 	}
 	l.mu.Lock()
+	l.cut = true
 	carriers := slices.Collect(maps.Keys(l.carriers))
 	l.mu.Unlock()
 	for _, c := range carriers {
 		_ = c.Close()
 	}
+}
+
+// endInOrder has c end after its last stream; mu is held.
+func (l *Listener) endInOrder(c carrier) {
+	l.owned.Add(1)
+	go func() {
+		defer l.owned.Done()
+		_ = c.Shutdown(context.Background()) // cutOff may end it
+	}()
 }
 
 // own registers a goroutine that Shutdown waits for, unless Close was called.

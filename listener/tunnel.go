@@ -151,13 +151,17 @@ type carrier interface {
 	Close() error
 }
 
-// track registers c for Close, which may have been called already.
+// track registers c for Close, which may have been called already: when a stream
+// of it was handed out, for it is at work before it is tracked.
 func (l *Listener) track(c carrier) {
 	l.mu.Lock()
 	l.carriers[c] = struct{}{}
-	closing := l.closing
+	if l.closing && !l.cut {
+		l.endInOrder(c)
+	}
+	cut := l.cut
 	l.mu.Unlock()
-	if closing {
+	if cut {
 		_ = c.Close()
 	}
 }
