@@ -2,12 +2,10 @@ package program
 
 import (
 	"errors"
-	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -150,21 +148,5 @@ func find(t testing.TB, command, install string) string {
 		}
 	}
 	t.Fatalf("%s is missing; `make e2e` installs it (package %s)", command, install)
-	return ""
-}
-
-// FreeAddr returns a port that is free at the moment. It is below those that the
-// kernel gives to outgoing connections, which could take it before the program
-// does, or while it is down.
-func FreeAddr(t testing.TB) string {
-	t.Helper()
-	for range 100 {
-		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(20000+rand.IntN(10000))))
-		if err == nil {
-			defer l.Close()
-			return l.Addr().String()
-		}
-	}
-	t.Fatal("found no free port")
 	return ""
 }
