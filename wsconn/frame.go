@@ -40,6 +40,9 @@ const shortText = 24
 // order. After an error the decoder must not be used again; the payload that
 // preceded the offence is valid.
 func (d *decoder) decode(raw []byte) (payload []byte, err error) {
+	if payload = d.decodeShort(raw); payload != nil {
+		return payload, nil
+	}
 	for r := 0; r < len(raw); {
 		if !d.inFrame {
 			used, err := d.readHeader(raw[r:])
@@ -76,6 +79,34 @@ func (d *decoder) decode(raw []byte) (payload []byte, err error) {
 	return payload, nil
 }
 
+// finBinary is the first byte of a whole binary message.
+const finBinary = 0x80 | byte(ws.OpBinary)
+
+// decodeShort is decode for what is most often read, one whole binary message of
+// up to 125 bytes. It returns nil for anything else, and has done nothing then.
+func (d *decoder) decodeShort(raw []byte) []byte {
+	if len(raw) <= 2 || raw[0] != finBinary || d.inFrame || d.headLen > 0 || d.state.Fragmented() {
+		return nil
+	}
+	masked, n, payload := raw[1]&0x80 != 0, int(raw[1]&0x7f), raw[2:]
+	if masked != d.state.ServerSide() || n == 0 || n > 125 {
+		return nil
+	}
+	if !masked {
+		if n != len(payload) {
+			return nil
+		}
+		return payload
+	}
+	if n+4 != len(payload) {
+		return nil
+	}
+	mask := [4]byte(payload)
+	payload = payload[4:]
+	xor(payload, mask, 0)
+	return payload
+}
+
 // appendInPlace appends chunk to payload, both parts of one array with chunk
 // behind payload.
 func appendInPlace(payload, chunk []byte) []byte {
@@ -88,7 +119,7 @@ func appendInPlace(payload, chunk []byte) []byte {
 // unmask takes chunk off the current frame.
 func (d *decoder) unmask(chunk []byte) {
 	if d.frame.Masked {
-		ws.Cipher(chunk, d.frame.Mask, d.pos)
+		xor(chunk, d.frame.Mask, d.pos)
 		d.pos = (d.pos + len(chunk)) & 3
 	}
 	d.frame.Length -= int64(len(chunk))

@@ -19,7 +19,7 @@ func (c *Conn) WriteFrame(b []byte, front int) (mask [4]byte, err error) {
 	}
 	if c.client {
 		mask = newMask()
-		ws.Cipher(b[front:], mask, 0)
+		xor(b[front:], mask, 0)
 	}
 	var head [MaxHeaderSize]byte
 	h := appendHeader(head[:0], ws.OpBinary, len(b)-front, c.client, mask)

@@ -355,7 +355,7 @@ func appendFrame(b []byte, op ws.OpCode, client bool, head, body []byte) []byte 
 	for { // in pieces that stay in the processor's first cache
 		piece := body[:min(len(body), maskPiece)]
 		b = append(b, piece...)
-		ws.Cipher(b[at:], mask, pos)
+		xor(b[at:], mask, pos)
 		if body = body[len(piece):]; len(body) == 0 {
 			return b
 		}
