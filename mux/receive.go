@@ -1,6 +1,7 @@
 package mux
 
 import (
+	"encoding/binary"
 	"errors"
 	"io"
 	"os"
@@ -207,7 +208,10 @@ func (st *stream) room(r *reading) []byte {
 // session goes on.
 func (st *stream) deal(r *reading, got []byte, err error) bool {
 	s := st.session
-	mine, _, ferr := s.feed(got, st)
+	mine, plain, ferr := s.feedPlain(got, st)
+	if !plain {
+		mine, _, ferr = s.feed(got, st)
+	}
 	if len(mine) > 0 {
 		if r.p == nil {
 			r.p = r.get()
@@ -280,6 +284,24 @@ func (s *Session) sayWhy() {
 		_ = s.carrier.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
 		_ = s.writeFrame(nil, header{typeGoAway, 0, 0, goAwayProtocol}, nil)
 	}
+}
+
+// feedPlain is feed for what is read most often: one whole data frame for self, not
+// a large one, without flags. It reports false for anything else, and has done
+// nothing then.
+func (s *Session) feedPlain(raw []byte, self *stream) (mine []byte, plain bool, err error) {
+	n := len(raw) - headerSize
+	if n <= 0 || n >= minBulk || s.left > 0 || s.partialLen > 0 || s.current != self ||
+		binary.BigEndian.Uint32(raw) != 0 || // version, type and flags
+		binary.BigEndian.Uint32(raw[4:]) != self.id || binary.BigEndian.Uint32(raw[8:]) != uint32(n) ||
+		self.state.Load()&(isEnded|isRemoved) != 0 {
+		return nil, false, nil
+	}
+	s.bulk, s.last = false, false
+	if err = s.onData(self, uint32(n)); err == nil && s.current == self {
+		mine = raw[headerSize:]
+	}
+	return mine, true, err
 }
 
 // feed takes bytes of the connection. It returns the data for self, as a part

@@ -59,6 +59,8 @@ func TestFramesOnTheWire(t *testing.T) {
 		{0, parts(0, 0, 0), nil},
 		{0, parts(1), []int{1}},
 		{0, parts(0, 1), []int{1}},
+		{0, parts(125), []int{125}},
+		{0, parts(126), []int{126}},
 		{0, parts(12, 113), []int{125}},
 		{0, parts(12, 114), []int{126}},
 		{0, parts(1, 2, 3, 4), []int{10}},
