@@ -86,23 +86,15 @@ type replay struct {
 // reserve finds room for n bytes or the first of them, and pins the block. size
 // is how many; 0 means that acknowledgements have to come first.
 func (r *replay) reserve(n int) (blk *block, framed bool, size int) {
-	if blk = r.small; n > smallPiece || blk.room(0) < n {
-		return r.reserveNew(n)
-	}
-	blk.live++
-	return blk, false, n
-}
-
-// reserveNew is reserve for what does not fit into the small block that is being
-// filled.
-func (r *replay) reserveNew(n int) (blk *block, framed bool, size int) {
 	if n <= smallPiece {
-		size := smallBlock
-		if r.used == 0 && n <= tinyBlock/4 {
-			size = tinyBlock
-		}
-		if !r.refill(&r.small, size) {
-			return nil, false, 0
+		if r.small.room(0) < n {
+			size := smallBlock
+			if r.used == 0 && n <= tinyBlock/4 {
+				size = tinyBlock
+			}
+			if !r.refill(&r.small, size) {
+				return nil, false, 0
+			}
 		}
 		r.small.live++
 		return r.small, false, n

@@ -341,9 +341,6 @@ func (c *Conn) failWrite(err error) {
 
 // appendFrame appends a whole frame to b; a client's is masked.
 func appendFrame(b []byte, op ws.OpCode, client bool, head, body []byte) []byte {
-	if len(head) < 126 && len(body) == 0 {
-		return appendShort(b, op, client, head)
-	}
 	var mask [4]byte
 	if client {
 		mask = newMask()
@@ -365,19 +362,6 @@ func appendFrame(b []byte, op ws.OpCode, client bool, head, body []byte) []byte 
 		pos = (pos + len(b) - at) & 3
 		at = len(b)
 	}
-}
-
-// appendShort is appendFrame for a payload of up to 125 bytes.
-func appendShort(b []byte, op ws.OpCode, client bool, payload []byte) []byte {
-	if !client {
-		return append(append(b, 0x80|byte(op), byte(len(payload))), payload...)
-	}
-	mask := newMask()
-	b = append(b, 0x80|byte(op), 0x80|byte(len(payload)), mask[0], mask[1], mask[2], mask[3])
-	at := len(b)
-	b = append(b, payload...)
-	xor(b[at:], mask, 0)
-	return b
 }
 
 // newMask returns the key for a client's frame, from a cryptographically strong
