@@ -58,6 +58,22 @@ func (a *answer) sign() *signError {
 	return s
 }
 
+// verificationSign returns what such an answer shows if it came to the
+// verification. What answers a method that nobody knows may be a page for all
+// other paths, a login, or a default backend: only what tells of HTTP/2 itself
+// counts, and failures of a gateway until a tunnel, or an RPC, shows more.
+func (a *answer) verificationSign() *signError {
+	s := a.sign()
+	switch a.status {
+	case "411", "426", "464", "505":
+	case "500", "502", "503", "504":
+		s.class = ambiguous
+	default:
+		s.class = unknown
+	}
+	return s
+}
+
 // hop names who answered, as far as the answer tells.
 func (a *answer) hop() string {
 	var names []string

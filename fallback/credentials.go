@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"time"
 
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
@@ -45,16 +46,83 @@ func authInfo(c net.Conn) credentials.AuthInfo {
 	}
 }
 
-// transportCredentials tells grpc what DialContext's connections already are.
+// offered is what grpc gets from the dialer: a connection that transportCredentials
+// takes out again, or makes if grpc's resolver was another than those of
+// DialOptions, since only then the authority is known. Who else reads or writes
+// has credentials of another kind.
+type offered struct {
+	dialer *Dialer
+	addr   string // to be dialled, if conn is nil
+	conn   *conn
+}
+
+// errLeftover is what other credentials than transportCredentials get.
+var errLeftover = errors.New("fallback: remove grpc.WithTransportCredentials and grpc.WithCredentialsBundle beside the Dialer's " +
+	"DialOptions: the Dialer does TLS itself, as Dialer.TLS or Insecure say")
+
+func (o *offered) Read([]byte) (int, error)         { return 0, errLeftover }
+func (o *offered) Write([]byte) (int, error)        { return 0, errLeftover }
+func (o *offered) SetDeadline(time.Time) error      { return nil }
+func (o *offered) SetReadDeadline(time.Time) error  { return nil }
+func (o *offered) SetWriteDeadline(time.Time) error { return nil }
+
+func (o *offered) LocalAddr() net.Addr {
+	if o.conn != nil {
+		return o.conn.LocalAddr()
+	}
+	return &net.TCPAddr{}
+}
+
+func (o *offered) RemoteAddr() net.Addr {
+	if o.conn != nil {
+		return o.conn.RemoteAddr()
+	}
+	return &net.TCPAddr{}
+}
+
+func (o *offered) Close() error {
+	if o.conn != nil {
+		return o.conn.Close()
+	}
+	return nil
+}
+
+// dialGRPC is the dialer of DialOptions.
+func (d *Dialer) dialGRPC(ctx context.Context, addr string) (net.Conn, error) {
+	o := originOf(ctx)
+	if o == nil {
+		return &offered{dialer: d, addr: addr}, nil
+	}
+	if o.dest.network == networkTCP {
+		addr = withPort(addr)
+	}
+	c, err := d.dial(ctx, o.dest, addr, o.count.Load() > 1)
+	if err != nil {
+		return nil, err
+	}
+	return &offered{dialer: d, conn: c}, nil
+}
+
+// transportCredentials tells grpc what the connections of dialGRPC already are.
 type transportCredentials struct{ dialer *Dialer }
 
-// ClientHandshake implements credentials.TransportCredentials. The certificate
-// was verified for the target; an authority that names another host must be
-// in it too, as it would have to be with grpc's own TLS.
-func (t transportCredentials) ClientHandshake(_ context.Context, authority string, c net.Conn) (net.Conn, credentials.AuthInfo, error) {
-	own, ok := c.(*conn)
-	if !ok {
-		return nil, nil, errors.New("fallback: these credentials need the dialer that is among the same DialOptions")
+// ClientHandshake implements credentials.TransportCredentials.
+func (t transportCredentials) ClientHandshake(ctx context.Context, authority string, c net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	var own *conn
+	switch c := c.(type) {
+	case *offered:
+		if own = c.conn; own == nil {
+			dest := at(authority, c.addr)
+			var err error
+			if own, err = c.dialer.dial(ctx, dest, dest.addr, false); err != nil {
+				return nil, nil, err
+			}
+		}
+	case *conn:
+		own = c
+	default:
+		return nil, nil, errors.New("fallback: remove grpc.WithContextDialer beside the Dialer's DialOptions; " +
+			"Dialer.NetDial takes a dialer of TCP connections")
 	}
 	if info, ok := own.auth.(credentials.TLSInfo); ok && t.verifies(authority, info) {
 		if err := info.ValidateAuthority(authority); err != nil {
@@ -65,7 +133,8 @@ func (t transportCredentials) ClientHandshake(_ context.Context, authority strin
 	return own, own.auth, nil
 }
 
-// verifies reports whether authority is yet to be checked.
+// verifies reports whether authority is yet to be checked: the certificate was
+// verified for the authority that was known at the dial.
 func (t transportCredentials) verifies(authority string, info credentials.TLSInfo) bool {
 	cfg := t.dialer.tls()
 	if cfg != nil && (cfg.InsecureSkipVerify || cfg.ServerName != "") {

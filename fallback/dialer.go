@@ -4,6 +4,7 @@
 package fallback
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -37,6 +38,7 @@ const (
 	defaultHandshakeTimeout = 10 * time.Second
 	defaultFirstByteTimeout = 5 * time.Second
 	defaultIdleTimeout      = 5 * time.Minute
+	defaultMaxHead          = 64 << 10
 	subprotocol             = "culvert.v1"
 )
 
@@ -49,8 +51,9 @@ type Dialer struct {
 	Mode Mode
 
 	// TLS configures the outer TLS of both ways; NextProtos is replaced.
-	// An empty ServerName becomes the target's host. Nil means the
-	// defaults.
+	// If ServerName is empty, the host of the channel's authority is
+	// verified, as grpc's own credentials do: of grpc.WithAuthority, of the
+	// ServerName of the address, or of the target. Nil means the defaults.
 	TLS *tls.Config
 
 	// Insecure makes both ways cleartext: h2c and ws://.
@@ -65,7 +68,8 @@ type Dialer struct {
 	// proxy, so Auto is WebSocket then, and Native an error.
 	InnerTLS *tls.Config
 
-	// Path of the upgrade request. "" means "/culvert".
+	// Path of the upgrade request, with or without its first slash. "" means
+	// "/culvert".
 	Path string
 
 	// Header returns credentials and other headers for the upgrade request.
@@ -74,7 +78,10 @@ type Dialer struct {
 	Header func(context.Context) (http.Header, error)
 
 	// Proxy returns the proxy to a target, nil for none: http, https,
-	// socks5 or socks5h. Names go to it unresolved. Nil means
+	// socks5 or socks5h. It is asked anew for each connection, about the
+	// target's name and never about an address that was looked up, which
+	// goes to the proxy unresolved. As in grpc-go the request's URL has the
+	// scheme https, also if Insecure is set. Nil means
 	// http.ProxyFromEnvironment.
 	Proxy func(*http.Request) (*url.URL, error)
 
@@ -87,8 +94,8 @@ type Dialer struct {
 	// the user and password of the proxy's URL.
 	ProxyAuth func(ctx context.Context, proxy *url.URL, answer *http.Response) (http.Header, error)
 
-	// NetDial opens TCP connections, those to proxies too. Nil means a
-	// net.Dialer.
+	// NetDial opens connections to TCP addresses, those of proxies too, and
+	// to unix sockets (network "unix"). Nil means a net.Dialer.
 	NetDial func(ctx context.Context, network, addr string) (net.Conn, error)
 
 	// MaxAttempts is how many ambiguous failures of native gRPC in a row,
@@ -115,6 +122,10 @@ type Dialer struct {
 
 	// Trace has hooks for the steps of dials. Nil means none.
 	Trace *Trace
+
+	// MaxHead bounds the head of the answer to an upgrade request or a CONNECT,
+	// in bytes. 0 means 64 KiB.
+	MaxHead int
 
 	// HandshakeTimeout bounds one dial: TCP, CONNECT, TLS and upgrade. 0
 	// means 10 s.
@@ -146,9 +157,12 @@ type Dialer struct {
 	// Logger tells of tunnels that come and go. Nil means silence.
 	Logger *slog.Logger
 
+	numbered sync.Once
+	number   uint64 // for key
+
 	mu      sync.Mutex
 	closed  bool
-	targets map[string]*target
+	targets map[destination]*target
 	life    context.Context //nolint:containedctx // ends with Close
 	end     context.CancelCauseFunc
 	owned   sync.WaitGroup
@@ -157,50 +171,65 @@ type Dialer struct {
 // errClosed is returned once Close was called.
 var errClosed = fmt.Errorf("fallback: the Dialer is closed: %w", net.ErrClosed)
 
-// DialContext returns a connection to addr, a host:port, for gRPC to speak
-// HTTP/2 on: a native one, on which TLS is done, or a stream of the tunnel.
-// ctx bounds the dial alone. It fits grpc.WithContextDialer, but needs the
-// other DialOptions beside it.
+// DialContext returns a connection to addr for gRPC, or any other client of
+// HTTP/2, to speak HTTP/2 on: a native one, on which TLS is done, or a stream of
+// a tunnel. addr is a host:port, or a unix socket: unix:path, unix:///path or
+// unix-abstract:name. ctx bounds the dial alone. With grpc use DialOptions.
 func (d *Dialer) DialContext(ctx context.Context, addr string) (net.Conn, error) {
-	name, others := targetName(ctx, addr)
+	dest := destinationOf(addr)
+	c, err := d.dial(ctx, dest, dest.addr, false)
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// dial connects to dest; addr is the address of it that native takes, and others
+// says that grpc has more of them.
+func (d *Dialer) dial(ctx context.Context, dest destination, addr string, others bool) (*conn, error) {
 	mode, err := d.mode()
 	if err != nil {
 		return nil, err
 	}
+	t, err := d.target(dest)
+	if err != nil {
+		return nil, err
+	}
+	defer t.leave()
 	switch mode {
 	case Native:
-		return d.dialNative(ctx, name, addr)
+		return t.dialNative(ctx, addr)
 	case WebSocket:
-		return d.dialTunnel(ctx, name)
+		return t.dialTunnel(ctx)
 	default:
-		return d.dialAuto(ctx, name, addr, others)
+		return t.dialAuto(ctx, addr, others)
 	}
 }
 
 // dialAuto goes the way that is known to pass, or finds out which does: one
-// dial of the process at a time.
-func (d *Dialer) dialAuto(ctx context.Context, name, addr string, others bool) (net.Conn, error) {
-	t, err := d.target(name)
-	if err != nil {
-		return nil, err
-	}
+// dial to each address at a time.
+func (t *target) dialAuto(ctx context.Context, addr string, others bool) (*conn, error) {
 	for {
-		if p := t.next(); !p.verify {
+		p := t.next()
+		if !p.verify {
 			return t.race(ctx, addr, others, p)
 		}
-		f, first := remembered.enter(t.key, flight{dialer: d, addr: addr})
+		t.mu.Lock()
+		k := flightKey{t.key, addr}
+		t.mu.Unlock()
+		f, first := remembered.enter(k)
 		if first {
 			c, err := t.race(ctx, addr, others, t.next())
 			if ctx.Err() != nil {
-				remembered.leave(t.key, f, nil) // it says nothing to others
+				remembered.leave(k, f, nil) // it says nothing to others
 			} else {
-				remembered.leave(t.key, f, err)
+				remembered.leave(k, f, err)
 			}
 			return c, err
 		}
 		select {
 		case <-f.done:
-			if f.err != nil && f.dialer == d && f.addr == addr {
+			if f.err != nil {
 				return nil, f.err
 			}
 		case <-ctx.Done():
@@ -209,13 +238,9 @@ func (d *Dialer) dialAuto(ctx context.Context, name, addr string, others bool) (
 	}
 }
 
-// dialTunnel opens a stream of the tunnel to name, and a new tunnel when the
-// one that there is takes no more streams.
-func (d *Dialer) dialTunnel(ctx context.Context, name string) (net.Conn, error) {
-	t, err := d.target(name)
-	if err != nil {
-		return nil, err
-	}
+// dialTunnel opens a stream of a tunnel, and a new tunnel when those that there
+// are take no more streams.
+func (t *target) dialTunnel(ctx context.Context) (*conn, error) {
 	for {
 		l, err := t.link(ctx, nil)
 		if err != nil {
@@ -227,7 +252,7 @@ func (d *Dialer) dialTunnel(ctx context.Context, name string) (net.Conn, error) 
 			return c, nil
 		}
 		if ctx.Err() != nil {
-			return nil, fmt.Errorf("fallback: tunnel to %s: %w", name, err)
+			return nil, fmt.Errorf("fallback: tunnel to %s: %w", t.name, err)
 		}
 		t.drop(l, err)
 	}
@@ -236,13 +261,13 @@ func (d *Dialer) dialTunnel(ctx context.Context, name string) (net.Conn, error) 
 // Session returns the tunnel to addr, for serving gRPC back over it: the
 // server opens streams that the Session accepts. The tunnel is shared with the
 // ClientConns of this Dialer; it stays until the Session or the Dialer is
-// closed.
+// closed. addr takes the forms that DialContext takes.
 func (d *Dialer) Session(ctx context.Context, addr string) (*mux.Session, error) {
-	name, _ := targetName(ctx, addr)
-	t, err := d.target(name)
+	t, err := d.target(destinationOf(addr))
 	if err != nil {
 		return nil, err
 	}
+	defer t.leave()
 	l, err := t.link(ctx, nil)
 	if err != nil {
 		return nil, err
@@ -269,25 +294,6 @@ func (d *Dialer) Close() error {
 	}
 	d.owned.Wait()
 	return errors.Join(errs...)
-}
-
-// target returns the state of one host:port.
-func (d *Dialer) target(name string) (*target, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.closed {
-		return nil, errClosed
-	}
-	t := d.targets[name]
-	if t == nil {
-		if d.targets == nil {
-			d.targets = map[string]*target{}
-			d.life, d.end = context.WithCancelCause(context.Background())
-		}
-		t = newTarget(d, name)
-		d.targets[name] = t
-	}
-	return t, nil
 }
 
 // own registers a goroutine that Close waits for.
@@ -321,9 +327,4 @@ func (d *Dialer) logger() *slog.Logger {
 }
 
 // orDefault returns v, or fallback if v is zero.
-func orDefault(v, fallback time.Duration) time.Duration {
-	if v == 0 {
-		return fallback
-	}
-	return v
-}
+func orDefault[T int | time.Duration](v, fallback T) T { return cmp.Or(v, fallback) }

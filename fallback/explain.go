@@ -2,13 +2,17 @@ package fallback
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+
+	"culvert/wsconn"
 )
 
 // unaryExplained is an interceptor that says why no way was found, where grpc
@@ -30,26 +34,50 @@ func (d *Dialer) streamExplained(ctx context.Context, desc *grpc.StreamDesc, cc 
 	return st, nil
 }
 
-// explain adds to the error of an RPC what its target lacks.
+// explain adds to the error of an RPC what its target lacks, and gives the code
+// that gRPC has for the answer if the server refused the upgrade for want of
+// credentials.
 func (d *Dialer) explain(cc *grpc.ClientConn, err error) error {
 	st := status.Convert(err)
-	if st.Code() != codes.DeadlineExceeded && st.Code() != codes.Unavailable || strings.Contains(st.Message(), "fallback: ") {
-		return err // not of the way, or it says already
+	if st.Code() != codes.DeadlineExceeded && st.Code() != codes.Unavailable {
+		return err // not of the way
 	}
-	endpoint := cc.CanonicalTarget()
-	d.mu.Lock()
-	t := d.targets[withPort(endpoint[strings.LastIndex(endpoint, "/")+1:])]
-	d.mu.Unlock()
+	t := d.find(cc.CanonicalTarget())
 	if t == nil {
 		return err
 	}
+	p := st.Proto()
+	said := strings.Contains(p.GetMessage(), "fallback: ")
 	plight := t.plight()
-	if plight == nil {
+	switch code := t.refusal(); {
+	case code != codes.OK && st.Code() == codes.Unavailable && (said || plight != nil):
+		p.Code = int32(code)
+	case said || plight == nil:
 		return err
 	}
-	p := st.Proto()
-	p.Message += "; " + plight.Error()
+	if !said && plight != nil {
+		p.Message += "; " + plight.Error()
+	}
 	return status.ErrorProto(p)
+}
+
+// refusal returns the code for the answer to the last upgrade: Unauthenticated
+// for 401, PermissionDenied for 403 (as gRPC's own mapping of HTTP's), OK if
+// there is another way or it was not refused so.
+func (t *target) refusal() codes.Code {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var answer *wsconn.StatusError
+	if t.way == Direct && t.living > 0 || !errors.As(t.policy.tunnel, &answer) || answer.Op != http.MethodGet {
+		return codes.OK
+	}
+	switch answer.StatusCode {
+	case http.StatusUnauthorized:
+		return codes.Unauthenticated
+	case http.StatusForbidden:
+		return codes.PermissionDenied
+	}
+	return codes.OK
 }
 
 // plight says why there is no way at the moment, nil if there is one.

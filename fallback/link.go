@@ -25,14 +25,16 @@ type link struct {
 
 	mu      sync.Mutex
 	streams int  // open ones, and claims
+	limit   int  // of streams
 	pinned  bool // somebody has the Session
 	retired bool // takes no more streams
 	idle    *time.Timer
 }
 
 // newLink takes over a session, watches over it, and checks that frames pass.
-func newLink(t *target, s *mux.Session, auth credentials.AuthInfo, stream *resume.Conn) *link {
-	l := &link{target: t, session: s, stream: stream, auth: auth, proven: make(chan struct{})}
+func newLink(t *target, s *mux.Session, auth credentials.AuthInfo, stream *resume.Conn, limit int) *link {
+	l := &link{target: t, session: s, stream: stream, auth: auth, limit: limit, proven: make(chan struct{})}
+	t.enter()
 	l.claim()
 	l.release() // which starts the clock
 	t.dialer.spawn(l.awaitEnd)
@@ -49,6 +51,7 @@ func (l *link) awaitEnd() {
 	if l.stream != nil {
 		l.stream.Shutdown()
 	}
+	l.target.leave()
 	if !errors.Is(err, net.ErrClosed) {
 		l.target.dialer.logger().Info("fallback: tunnel lost", "target", l.target.name, "err", err)
 	}
@@ -94,12 +97,19 @@ func (l *link) isProven() bool {
 	}
 }
 
-// claim keeps the link from being closed until open or release. It reports
-// false if that is too late.
+// load returns how many streams the link has, and whether it takes another.
+func (l *link) load() (streams int, room bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.streams, !l.retired && l.streams < l.limit
+}
+
+// claim keeps the link from being closed, and room for a stream, until open or
+// release. It reports false if that is too late.
 func (l *link) claim() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.retired {
+	if l.retired || l.streams >= l.limit {
 		return false
 	}
 	l.streams++
@@ -107,13 +117,13 @@ func (l *link) claim() bool {
 }
 
 // open opens a stream, for which the link was claimed.
-func (l *link) open(ctx context.Context) (net.Conn, error) {
+func (l *link) open(ctx context.Context) (*conn, error) {
 	c, err := l.session.Open(ctx)
 	if err != nil {
 		l.release()
 		return nil, err
 	}
-	return &conn{Conn: c, Reader: ready.New(c), auth: l.auth, onClose: sync.OnceFunc(l.release)}, nil
+	return l.target.own(&conn{Conn: c, Reader: ready.New(c), auth: l.auth, onClose: l.release}), nil
 }
 
 // unclaim gives up a claim that led to no stream: a link that nobody uses is

@@ -5,67 +5,93 @@ import (
 	"crypto/tls"
 	"fmt"
 	"net"
-	"net/http"
-	"net/url"
+	"sync"
 
 	"culvert/internal/ready"
-	"culvert/wsconn"
 )
 
-// dialNative connects to addr, an address of name, for gRPC over HTTP/2.
-func (d *Dialer) dialNative(ctx context.Context, name, addr string) (net.Conn, error) {
-	c, err := d.connect(ctx, name, addr, "h2")
+// dialNative connects to addr, an address of t, for gRPC over HTTP/2, in mode
+// Native.
+func (t *target) dialNative(ctx context.Context, addr string) (*conn, error) {
+	c, err := t.connect(ctx, addr, func() {}, "h2")
 	if err != nil {
 		return nil, err
 	}
-	if t, ok := c.(*tls.Conn); ok && t.ConnectionState().NegotiatedProtocol != "h2" {
-		p := t.ConnectionState().NegotiatedProtocol
+	if tc, ok := c.(*tls.Conn); ok && tc.ConnectionState().NegotiatedProtocol != "h2" {
+		p := tc.ConnectionState().NegotiatedProtocol
 		_ = c.Close()
-		return nil, fmt.Errorf("fallback: %s does not speak HTTP/2: ALPN picked %q; mode Auto or WebSocket goes through a tunnel", name, p)
+		return nil, fmt.Errorf("fallback: %s does not speak HTTP/2: ALPN picked %q; mode Auto or WebSocket goes through a tunnel", t.name, p)
 	}
-	return d.native(name, c)
+	t.nativeWorks("mode Native")
+	return t.own(&conn{Conn: c, Reader: ready.New(c), auth: authInfo(c)}), nil
 }
 
-// attempt makes one try of native at addr: a connection that speaks HTTP/2 and,
-// if verify is set, proof on another beside it that gRPC passes.
-func (t *target) attempt(ctx context.Context, addr string, verify bool) attempt {
-	d := t.dialer
-	timeout := orDefault(d.HandshakeTimeout, defaultHandshakeTimeout)
+// attempt is what one try of native came to.
+type attempt struct {
+	conn  *conn    // that speaks HTTP/2; nil if there is none
+	http1 net.Conn // that TLS was done on, but HTTP/1.1 negotiated
+	err   error    // why there is no conn
+}
+
+func (a attempt) close() {
+	if a.conn != nil {
+		_ = a.conn.Close()
+	}
+	if a.http1 != nil {
+		_ = a.http1.Close()
+	}
+}
+
+// attempt makes one try of native at addr. reached is called when TCP is done.
+func (t *target) attempt(ctx context.Context, addr string, reached func()) attempt {
+	timeout := orDefault(t.dialer.HandshakeTimeout, defaultHandshakeTimeout)
 	ctx, cancel := context.WithTimeoutCause(ctx, timeout, silence(timeout))
 	defer cancel()
-	var v *verification
-	if verify {
-		v = t.verify(addr)
-	}
-	a := t.open(ctx, addr, func() {}, t.onSign)
-	if v == nil {
-		return a
-	}
-	if a.err != nil {
-		v.cancel()
-		return a
-	}
-	select {
-	case <-v.answered:
-		return a
-	case <-v.done:
-		a.err = v.err
-	case <-ctx.Done():
-		v.cancel()
-		a.err = context.Cause(ctx)
-	}
-	if a.err != nil && classify(a.err) != ambiguous {
-		a.close()
-		return attempt{err: a.err}
+	life := &nativeLife{target: t}
+	a := t.open(ctx, addr, reached, hears{answered: life.answered, refused: t.onSign, retry: t.hopeful})
+	if a.conn != nil {
+		a.conn.onClose = life.close
+		t.own(a.conn)
 	}
 	return a
 }
 
+// nativeLife counts a native connection among those that live while it does,
+// from the first answer of gRPC on. That is the proof from the RPCs' own path.
+type nativeLife struct {
+	target *target
+
+	mu     sync.Mutex
+	lives  bool
+	closed bool
+}
+
+func (l *nativeLife) answered() {
+	l.mu.Lock()
+	first := !l.lives && !l.closed
+	l.lives = l.lives || first
+	l.mu.Unlock()
+	if first {
+		l.target.nativeLives(1)
+		l.target.verified("HTTP/2 passes, gRPC was answered")
+	}
+}
+
+func (l *nativeLife) close() {
+	l.mu.Lock()
+	lived := l.lives
+	l.lives, l.closed = false, true
+	l.mu.Unlock()
+	if lived {
+		l.target.nativeLives(-1)
+	}
+}
+
 // open connects to addr, offering both protocols, and sees that HTTP/2 is real
-// at the first hop. answered and refused hear what watch sees of RPCs.
-func (t *target) open(ctx context.Context, addr string, answered func(), refused func(error)) attempt {
+// at the first hop. h hears what watch sees of RPCs.
+func (t *target) open(ctx context.Context, addr string, reached func(), h hears) attempt {
 	d := t.dialer
-	c, err := d.connect(ctx, t.name, addr, "h2", "http/1.1")
+	c, err := t.connect(ctx, addr, reached, "h2", "http/1.1")
 	if err != nil {
 		return attempt{err: err}
 	}
@@ -78,7 +104,7 @@ func (t *target) open(ctx context.Context, addr string, answered func(), refused
 		_ = c.Close()
 		return attempt{err: fmt.Errorf("fallback: HTTP/2 with %s: %w", t.name, err)}
 	}
-	h2 = watch(h2, answered, refused)
+	h2 = watch(h2, h)
 	return attempt{conn: &conn{Conn: h2, Reader: ready.New(h2), auth: authInfo(c)}}
 }
 
@@ -96,119 +122,4 @@ func noHTTP2(c net.Conn) error {
 	default:
 		return &signError{class: definite, what: fmt.Sprintf("the server, or a proxy that opened TLS, negotiated %s (ALPN)", p)}
 	}
-}
-
-// native hands out a native connection in mode Native.
-func (d *Dialer) native(name string, c net.Conn) (net.Conn, error) {
-	t, err := d.target(name)
-	if err != nil {
-		_ = c.Close()
-		return nil, err
-	}
-	t.nativeWorks("mode Native")
-	return &conn{Conn: c, Reader: ready.New(c), auth: authInfo(c)}, nil
-}
-
-// connect opens a connection to addr, an address of name, and does TLS unless
-// the Dialer is Insecure.
-func (d *Dialer) connect(ctx context.Context, name, addr string, protos ...string) (net.Conn, error) {
-	timeout := orDefault(d.HandshakeTimeout, defaultHandshakeTimeout)
-	ctx, cancel := context.WithTimeoutCause(ctx, timeout, silence(timeout))
-	defer cancel()
-	c, err := d.webSocketDialer().Connect(ctx, &url.URL{Scheme: d.scheme("http"), Host: addr})
-	d.Trace.connected(name, addr, err)
-	if err != nil {
-		err = fmt.Errorf("fallback: connecting to %s: %w", name, causeOr(ctx, err))
-		if proxy, _ := d.proxyTo(name); proxy == nil {
-			err = &unreachableError{err}
-		}
-		return nil, err
-	}
-	if d.Insecure {
-		return c, nil
-	}
-	cfg := &tls.Config{MinVersion: tls.VersionTLS12}
-	if d.TLS != nil {
-		cfg = d.TLS.Clone()
-	}
-	cfg.NextProtos = protos
-	if cfg.ServerName == "" {
-		cfg.ServerName = hostOf(name)
-	}
-	t := tls.Client(c, cfg)
-	if err := t.HandshakeContext(ctx); err != nil {
-		_ = c.Close()
-		d.Trace.tlsDone(name, tls.ConnectionState{}, err)
-		return nil, fmt.Errorf("fallback: TLS with %s: %w", name, explainTLS(causeOr(ctx, err)))
-	}
-	d.Trace.tlsDone(name, t.ConnectionState(), nil)
-	return t, nil
-}
-
-// causeOr returns why ctx ended, err if it has not.
-func causeOr(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	return err
-}
-
-// webSocketDialer returns the dialer of the layer beneath.
-func (d *Dialer) webSocketDialer() *wsconn.Dialer {
-	return &wsconn.Dialer{
-		TLS:              d.TLS,
-		Proxy:            d.Proxy,
-		ProxyTLS:         d.ProxyTLS,
-		ProxyAuth:        d.ProxyAuth,
-		DialContext:      d.NetDial,
-		Subprotocols:     []string{subprotocol},
-		HandshakeTimeout: orDefault(d.HandshakeTimeout, defaultHandshakeTimeout),
-		Config:           d.WebSocket,
-	}
-}
-
-// proxyTo returns the proxy to name, nil for none.
-func (d *Dialer) proxyTo(name string) (*url.URL, error) {
-	choose := d.Proxy
-	if choose == nil {
-		choose = http.ProxyFromEnvironment
-	}
-	u := &url.URL{Scheme: d.scheme("http"), Host: name}
-	return choose(&http.Request{Method: http.MethodGet, URL: u, Host: name, Header: http.Header{}})
-}
-
-// header asks for the headers of an upgrade request.
-func (d *Dialer) header(ctx context.Context) (http.Header, error) {
-	if d.Header == nil {
-		return http.Header{}, nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, orDefault(d.HandshakeTimeout, defaultHandshakeTimeout))
-	defer cancel()
-	return d.Header(ctx)
-}
-
-// url returns the URL of the upgrade request.
-func (d *Dialer) url(name string) string {
-	path := d.Path
-	if path == "" {
-		path = defaultPath
-	}
-	return d.scheme("ws") + "://" + name + path
-}
-
-// scheme returns base, with an s unless the Dialer is Insecure.
-func (d *Dialer) scheme(base string) string {
-	if d.Insecure {
-		return base
-	}
-	return base + "s"
-}
-
-// hostOf returns the host of a host:port.
-func hostOf(name string) string {
-	host, _, err := net.SplitHostPort(name)
-	if err != nil {
-		return name
-	}
-	return host
 }

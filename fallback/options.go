@@ -3,7 +3,6 @@ package fallback
 import (
 	"errors"
 	"fmt"
-	"net"
 	"os"
 
 	"google.golang.org/grpc"
@@ -14,16 +13,17 @@ import (
 // modeVariable overrides Dialer.Mode.
 const modeVariable = "CULVERT_MODE"
 
-// DialOptions returns the options for grpc.NewClient: the dialer, the
-// transport credentials, a resolver in the place of dns that leaves names to
-// the proxy or the tunnel where there is one, interceptors that say in an RPC's
-// error why there was no way, buffer sizes and a pool of buffers. They go ahead of
-// the caller's own options.
+// DialOptions returns the options for grpc.NewClient: the dialer, the transport
+// credentials, resolvers that wrap those of the schemes dns, passthrough, unix
+// and unix-abstract and leave names to the proxy or the tunnel where there is
+// one, interceptors that say in an RPC's error why there was no way, buffer
+// sizes and a pool of buffers. Append your own options after these; leave out
+// WithTransportCredentials and WithContextDialer.
 func (d *Dialer) DialOptions() []grpc.DialOption {
 	return append([]grpc.DialOption{
-		grpc.WithContextDialer(d.DialContext),
+		grpc.WithContextDialer(d.dialGRPC),
 		grpc.WithTransportCredentials(transportCredentials{d}),
-		grpc.WithResolvers(nameResolver{d}),
+		grpc.WithResolvers(d.resolvers()...),
 		grpc.WithChainUnaryInterceptor(d.unaryExplained),
 		grpc.WithChainStreamInterceptor(d.streamExplained),
 	}, ready.DialOptions()...)
@@ -55,12 +55,4 @@ func (d *Dialer) modeAsked() (Mode, error) {
 	default:
 		return d.Mode, fmt.Errorf("fallback: %s is %q, want auto, native or websocket", modeVariable, v)
 	}
-}
-
-// withPort adds the port that gRPC's dns resolver adds.
-func withPort(addr string) string {
-	if _, _, err := net.SplitHostPort(addr); err == nil {
-		return addr
-	}
-	return net.JoinHostPort(addr, "443")
 }

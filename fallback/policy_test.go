@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
+	"net/url"
 	"os"
 	"syscall"
 	"testing"
@@ -21,7 +23,7 @@ func newPolicy() *policy { return &policy{maxAttempts: 10, recheck: 10 * time.Mi
 
 // refusal is what a proxy answered a CONNECT with.
 func refusal(code int) error {
-	return fmt.Errorf("dial: %w", &wsconn.StatusError{Op: "CONNECT", StatusCode: code})
+	return fmt.Errorf("dial: %w", &unreachedError{&wsconn.StatusError{Op: "CONNECT", StatusCode: code}})
 }
 
 // alert is what crypto/tls makes of an alert of the server: its own type has a
@@ -44,12 +46,13 @@ func TestClasses(t *testing.T) {
 		{"dial deadline", context.DeadlineExceeded, ambiguous},
 		{"silence", silence(time.Second), ambiguous},
 		{"reset", &net.OpError{Op: "read", Err: syscall.ECONNRESET}, ambiguous},
-		{"refused", &unreachableError{&net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}}, ambiguous},
+		{"refused", &unreachedError{&net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}}, never},
+		{"TCP deadline", &unreachedError{silence(time.Second)}, never},
 		{"EOF", io.EOF, ambiguous},
 		{"not TLS", tls.RecordHeaderError{Msg: "first record does not look like a TLS handshake"}, ambiguous},
 		{"handshake failure", alert("handshake failure"), ambiguous},
-		{"CONNECT 403", refusal(403), ambiguous},
-		{"CONNECT 502", refusal(502), ambiguous},
+		{"CONNECT 403", refusal(403), never},
+		{"CONNECT 502", refusal(502), never},
 		{"unknown", errors.New("never seen before"), ambiguous},
 		{"CONNECT 407", refusal(407), never},
 		{"DNS", &net.OpError{Op: "dial", Err: &net.DNSError{Err: "no such host", Name: "h"}}, never},
@@ -163,26 +166,30 @@ func TestVerdict(t *testing.T) {
 	})
 }
 
-// TestBothFailed latches neither way and takes them in turn.
+// TestBothFailed latches neither way and tries both at once the next time.
 func TestBothFailed(t *testing.T) {
 	p := newPolicy()
 	now := time.Unix(1e9, 0)
 	p.verified(now, "verified")
-	for n, wantTunnel := range []bool{true, false, true, false} {
+	for n := range 4 {
 		p.bothFailed()
-		if got, want := p.next(now), (plan{tunnel: wantTunnel, verify: true}); got != want {
+		if got, want := p.next(now), (plan{both: true, verify: true}); got != want {
 			t.Errorf("failure %d: got %+v, want %+v", n+1, got, want)
 		}
 	}
 }
 
-// TestUnverified relies on a native connection only once it was verified.
+// TestUnverified relies on a native connection for a short time only, unless it
+// was verified.
 func TestUnverified(t *testing.T) {
 	p := newPolicy()
 	now := time.Unix(1e9, 0)
 	p.nativeWorks(now, "HTTP/2 answers")
-	if got := p.next(now); got != (plan{verify: true}) {
-		t.Errorf("not verified: got %+v, want native with verification", got)
+	if got := p.next(now); got != (plan{}) {
+		t.Errorf("not verified: got %+v, want native", got)
+	}
+	if got := p.next(now.Add(unprovenLife)); got != (plan{verify: true}) {
+		t.Errorf("not verified, later: got %+v, want native with verification", got)
 	}
 	p.verified(now, "verified")
 	if got := p.next(now.Add(p.recheck - 1)); got != (plan{}) {
@@ -190,6 +197,21 @@ func TestUnverified(t *testing.T) {
 	}
 	if got := p.next(now.Add(p.recheck)); got != (plan{verify: true}) {
 		t.Errorf("verified long ago: got %+v, want native with verification", got)
+	}
+}
+
+// TestWeak relies on the tunnel for a short time if nothing but silence and cuts
+// spoke for it, and for longer each time.
+func TestWeak(t *testing.T) {
+	p := newPolicy()
+	now := time.Unix(1e9, 0)
+	for want := weakLife; want < p.recheck; want *= 2 {
+		p.nativeFailed(now, io.EOF)
+		p.tunnelWorks(now, "cut")
+		if got := p.verdict.until.Sub(now); got > want || got < want*9/10 || !p.weak() {
+			t.Errorf("got a verdict for %v, want %v", got, want)
+		}
+		p.verified(now, "verified")
 	}
 }
 
@@ -201,41 +223,53 @@ func TestReported(t *testing.T) {
 			t.Fatalf("got step %d, want report", got)
 		}
 	}
-	if p.failures != 0 || p.turn == Tunnel {
-		t.Errorf("got %d failures and turn %v, want none", p.failures, p.turn)
+	if p.failures != 0 || p.shut {
+		t.Errorf("got %d failures and shut %v, want none", p.failures, p.shut)
 	}
 }
 
 // TestMemory keeps what holds, forgets the rest, and is bounded.
 func TestMemory(t *testing.T) {
-	m := &memory{verdicts: map[key]verdict{}, flights: map[key]*flight{}}
+	m := &memory{verdicts: map[key]verdict{}, flights: map[flightKey]*flight{}}
 	now := time.Unix(1e9, 0)
 	v := verdict{way: Tunnel, until: now.Add(time.Minute)}
-	k := key{scheme: "https", authority: "h:443"}
+	k := (&Dialer{}).key(destinationOf("h:443"))
 	m.store(k, v, now)
 	if got, ok := m.load(k, now); !ok || got != v {
 		t.Errorf("got %+v, %v, want %+v", got, ok, v)
 	}
-	if _, ok := m.load(key{scheme: "https", authority: "h:443", proxy: "http://p"}, now); ok {
-		t.Error("another proxy: got a verdict")
+	for name, d := range map[string]*Dialer{
+		"cleartext": {Insecure: true},
+		"path":      {Path: "/other"},
+		"TLS":       {TLS: &tls.Config{RootCAs: x509.NewCertPool()}},
+		"network":   {NetDial: func(context.Context, string, string) (net.Conn, error) { return nil, io.EOF }},
+		"proxy":     {Proxy: func(*http.Request) (*url.URL, error) { return &url.URL{Scheme: "http", Host: "p"}, nil }},
+	} {
+		if _, ok := m.load(d.key(destinationOf("h:443")), now); ok {
+			t.Errorf("another %s: got a verdict", name)
+		}
 	}
 	if _, ok := m.load(k, v.until); ok {
 		t.Error("at its end: got a verdict")
 	}
 	for n := range 2 * maxRemembered {
-		m.store(key{authority: fmt.Sprint(n)}, v, now)
+		m.store(key{path: fmt.Sprint(n)}, v, now)
 	}
 	if got := len(m.verdicts); got > maxRemembered {
 		t.Errorf("got %d verdicts, want %d at most", got, maxRemembered)
 	}
-	f, first := m.enter(k, flight{addr: "a"})
-	other, second := m.enter(k, flight{addr: "b"})
+	a := flightKey{k, "a"}
+	f, first := m.enter(a)
+	other, second := m.enter(a)
+	if _, elsewhere := m.enter(flightKey{k, "b"}); !elsewhere {
+		t.Error("another address: got false, want true")
+	}
 	if !first || second || other != f {
 		t.Errorf("enter: got %v and %v, want true and false, and one flight", first, second)
 	}
-	m.leave(k, f, io.EOF)
+	m.leave(a, f, io.EOF)
 	<-other.done
-	if _, again := m.enter(k, flight{}); !again {
+	if _, again := m.enter(a); !again {
 		t.Error("enter after leave: got false, want true")
 	}
 }

@@ -16,6 +16,7 @@ const (
 	emptySettings = "\x00\x00\x00\x04\x00\x00\x00\x00\x00"
 	frameHeader   = 9
 	typeSettings  = 4
+	tlsAlert      = 21 // type of a TLS record (RFC 8446, Section 5.1), which 3 follows
 )
 
 // greet sends the preface ahead of gRPC and reads the header of the first
@@ -46,6 +47,8 @@ func notSettings(head []byte) error {
 	switch {
 	case string(head[:7]) == "HTTP/1.":
 		return &signError{class: definite, what: "the server, or a hop before it, answered HTTP/1.1 instead of HTTP/2"}
+	case head[0] == tlsAlert && head[1] == 3:
+		return &signError{class: never, what: "the server speaks TLS here, and the Dialer does not: unset Dialer.Insecure"}
 	case head[3] != typeSettings:
 		return &signError{class: definite, what: fmt.Sprintf("the answer begins with %q, which is not HTTP/2", head)}
 	default:

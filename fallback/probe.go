@@ -2,17 +2,8 @@ package fallback
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"net"
-	"sync/atomic"
 	"time"
-
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/connectivity"
-	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/types/known/wrapperspb"
 )
 
 const (
@@ -37,6 +28,9 @@ func (t *target) startProbing() {
 // t.mu is held.
 func (t *target) schedule() {
 	cycle := orDefault(t.dialer.ProbeIdle, defaultProbeIdle) + probeTimeout
+	if t.policy.weak() {
+		cycle = 0
+	}
 	left := t.policy.recheck
 	if t.policy.verdict.way == Tunnel { // another dial may have dropped it
 		left = max(0, time.Until(t.policy.verdict.until))
@@ -65,6 +59,12 @@ func (t *target) keepProbing() {
 			return
 		}
 		t.mu.Lock()
+		if t.policy.weak() && classify(err) == unknown {
+			t.probing = false
+			t.mu.Unlock()
+			t.nativeWorks(fmt.Sprintf("HTTP/2 answers again; whether gRPC passes is not known: %v", err))
+			return
+		}
 		t.policy.stillClosed(time.Now(), err)
 		t.remember(time.Now())
 		t.schedule()
@@ -78,88 +78,67 @@ func (t *target) keepProbing() {
 func (t *target) unused() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.probing = t.way == Tunnel && (t.current != nil || len(t.resolvers) > 0)
+	t.probing = t.way == Tunnel && (len(t.links) > 0 || len(t.resolvers) > 0)
 	return !t.probing
 }
 
 // probeCycle probes: gRPC over a connection of its own, over the same
-// connection after it was idle, and over another one.
+// connection after it was idle, and over another one. If the tunnel was chosen
+// without evidence about HTTP/2, one probe is enough.
 func (t *target) probeCycle(ctx context.Context) error {
+	t.mu.Lock()
+	weak := t.policy.weak()
+	t.mu.Unlock()
+	if weak {
+		return t.probeOnce(ctx, 0, 0)
+	}
 	if err := t.probeOnce(ctx, 0, orDefault(t.dialer.ProbeIdle, defaultProbeIdle)); err != nil {
 		return err
 	}
 	return t.probeOnce(ctx, probesWanted-1, 0)
 }
 
+// verifyMethod is what a culvert server answers, and others do not know.
+const verifyMethod = "/culvert.v1.Verify/Echo"
+
 // probeOnce verifies gRPC on a new connection and, if idle is not 0, on the
-// same after that time. good counts the probes that passed before.
+// same after that time. good counts the probes that passed before. Like the
+// verification it is none of the program's RPCs: no interceptor sees it.
 func (t *target) probeOnce(ctx context.Context, good int, idle time.Duration) error {
-	p := &probe{target: t}
-	cc, err := grpc.NewClient("passthrough:///"+t.name,
-		grpc.WithContextDialer(p.dial),
-		grpc.WithTransportCredentials(transportCredentials{t.dialer}),
-		grpc.WithIdleTimeout(0), grpc.WithDisableServiceConfig())
-	if err != nil {
-		return fmt.Errorf("fallback: probe: %w", err)
+	var v *verifying
+	err := t.probeWith(ctx, func(ctx context.Context) error {
+		c, err := t.connect(ctx, t.dest.addr, func() {}, "h2", "http/1.1")
+		if err != nil {
+			return err
+		}
+		v = newVerifying(c, t.dialer.scheme("http"), t.dest.authority)
+		if sign := noHTTP2(c); sign != nil {
+			return sign
+		}
+		return v.prove(ctx, func() { t.dialer.Trace.firstFrame(t.name, nil) })
+	})
+	if v != nil {
+		defer v.conn.Close()
 	}
-	defer cc.Close()
-	err = p.verify(ctx, cc)
 	t.dialer.Trace.probed(t.name, good+1, err)
 	if err != nil || idle == 0 {
 		return err
 	}
-	if err = p.rest(ctx, cc, idle); err == nil {
-		err = p.verify(ctx, cc)
+	if err = v.rest(ctx, idle); err == nil {
+		err = t.probeWith(ctx, func(ctx context.Context) error { return v.prove(ctx, func() {}) })
+	}
+	if err != nil {
+		err = fmt.Errorf("fallback: probe: %w", err)
 	}
 	t.dialer.Trace.probed(t.name, good+2, err)
 	return err
 }
 
-// probe is a ClientConn that goes native.
-type probe struct {
-	target   *target
-	answered atomic.Bool // by gRPC, not by a hop that speaks HTTP
-}
-
-// dial opens its connection.
-func (p *probe) dial(ctx context.Context, addr string) (net.Conn, error) {
-	a := p.target.open(ctx, addr, func() { p.answered.Store(true) }, func(error) {})
-	if a.err != nil {
-		a.close()
-		return nil, a.err
-	}
-	return a.conn, nil
-}
-
-// rest leaves the connection idle for a time, in which it must not end.
-func (p *probe) rest(ctx context.Context, cc *grpc.ClientConn, idle time.Duration) error {
-	resting, cancel := context.WithTimeout(ctx, idle)
+// probeWith bounds one probe.
+func (t *target) probeWith(ctx context.Context, probe func(context.Context) error) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, probeTimeout, silence(probeTimeout))
 	defer cancel()
-	if cc.WaitForStateChange(resting, connectivity.Ready) {
-		return errors.New("fallback: probe: the connection ended while it was idle")
-	}
-	return ctx.Err()
-}
-
-// verifyMethod is what a culvert server answers, and others do not know.
-const verifyMethod = "/culvert.v1.Verify/Echo"
-
-// verify makes two round trips in one RPC.
-func (p *probe) verify(ctx context.Context, cc *grpc.ClientConn) error {
-	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
-	defer cancel()
-	desc := &grpc.StreamDesc{ClientStreams: true, ServerStreams: true}
-	st, err := cc.NewStream(ctx, desc, verifyMethod)
-	for range 2 {
-		if err == nil {
-			_ = st.SendMsg(wrapperspb.Bytes([]byte("probe"))) // RecvMsg says what is wrong
-			err = st.RecvMsg(&wrapperspb.BytesValue{})
-		}
-	}
-	if status.Code(err) == codes.Unimplemented && p.answered.Load() {
-		return nil // by a gRPC server that is no culvert server
-	}
-	if err != nil {
+	if err := probe(ctx); err != nil {
 		return fmt.Errorf("fallback: probe: %w", err)
 	}
 	return nil

@@ -9,30 +9,63 @@ import (
 	"google.golang.org/grpc/resolver"
 )
 
-// nameResolver stands in for dns. For a direct native way it is dns, and tells
-// the dialer which name an address belongs to; through a proxy or the tunnel it
-// is the name itself. When the way changes, it gives other addresses, and grpc
-// makes new RPCs on new connections while those that run finish on the old.
-type nameResolver struct{ dialer *Dialer }
+// wrapper is a resolver.Builder that wraps grpc's own of a scheme, and tells the
+// dialer which destination an address belongs to. A name that a proxy or a
+// tunnel resolves is its own address. When the way changes, it gives other
+// addresses, and grpc makes new RPCs on new connections while those that run
+// finish on the old.
+type wrapper struct {
+	dialer *Dialer
+	scheme string
+}
+
+// localWrapper is the wrapper of a scheme of sockets, whose authority grpc makes
+// localhost.
+type localWrapper struct{ wrapper }
+
+// OverrideAuthority implements resolver.AuthorityOverrider.
+func (localWrapper) OverrideAuthority(resolver.Target) string { return "localhost" }
+
+// Schemes of grpc's own resolvers.
+const (
+	schemeDNS          = "dns"
+	schemePassthrough  = "passthrough"
+	schemeUnix         = "unix"
+	schemeUnixAbstract = "unix-abstract"
+)
+
+// resolvers returns the wrappers.
+func (d *Dialer) resolvers() []resolver.Builder {
+	return []resolver.Builder{
+		wrapper{d, schemeDNS}, wrapper{d, schemePassthrough},
+		localWrapper{wrapper{d, schemeUnix}}, localWrapper{wrapper{d, schemeUnixAbstract}},
+	}
+}
 
 // Scheme implements resolver.Builder.
-func (nameResolver) Scheme() string { return "dns" }
+func (b wrapper) Scheme() string { return b.scheme }
 
 // Build implements resolver.Builder.
-func (b nameResolver) Build(target resolver.Target, cc resolver.ClientConn, opts resolver.BuildOptions) (resolver.Resolver, error) {
-	name := withPort(target.Endpoint())
-	t, err := b.dialer.target(name)
+func (b wrapper) Build(target resolver.Target, cc resolver.ClientConn, opts resolver.BuildOptions) (resolver.Resolver, error) {
+	if b.scheme == schemeDNS && target.URL.Host != "" {
+		// The system does not look names up there: each address is a
+		// destination, as with a resolver of the program's own.
+		return resolver.Get(b.scheme).Build(target, cc, opts)
+	}
+	dest := b.destination(target, opts.Authority)
+	if dest.check() != nil { // grpc's own resolver says what is wrong
+		return resolver.Get(b.scheme).Build(target, cc, opts)
+	}
+	t, err := b.dialer.target(dest)
 	if err != nil {
 		return nil, err
 	}
 	r := &resolving{
-		ClientConn: cc, target: t, origin: &origin{name: name},
-		dns: func(cc resolver.ClientConn) (resolver.Resolver, error) {
-			return resolver.Get("dns").Build(target, cc, opts)
+		ClientConn: cc, target: t, origin: &origin{dest: dest}, named: b.scheme == schemeDNS,
+		base: func(cc resolver.ClientConn) (resolver.Resolver, error) {
+			return resolver.Get(b.scheme).Build(target, cc, opts)
 		},
 	}
-	proxy, err := b.dialer.proxyTo(name)
-	r.fixed = err != nil || proxy != nil
 	mode, err := b.dialer.mode()
 	way := Direct
 	if err != nil || mode == WebSocket || mode == Auto && t.remembersTunnel() {
@@ -48,13 +81,34 @@ func (b nameResolver) Build(target resolver.Target, cc resolver.ClientConn, opts
 	return r, nil
 }
 
+// destination returns what a target of grpc is.
+func (b wrapper) destination(target resolver.Target, authority string) destination {
+	switch b.scheme {
+	case schemeUnix, schemeUnixAbstract:
+		path := target.URL.Path
+		if path == "" {
+			path = target.URL.Opaque
+		}
+		if b.scheme == schemeUnixAbstract {
+			path = "@" + path
+		}
+		return destination{authority: authority, network: networkUnix, addr: path}
+	default:
+		dest := destinationOf(target.Endpoint())
+		if authority != "" {
+			dest.authority = authority
+		}
+		return dest
+	}
+}
+
 // remembersTunnel reports whether the next dial begins with the tunnel.
 func (t *target) remembersTunnel() bool { return t.next().tunnel }
 
 // origin is where an address comes from. One pointer belongs to one resolving,
 // so that grpc sees equal attributes as long as nothing moves.
 type origin struct {
-	name  string
+	dest  destination
 	count atomic.Int64 // of the addresses that there are
 }
 
@@ -69,22 +123,34 @@ type resolving struct {
 
 	target *target
 	origin *origin
-	fixed  bool // the name is the address, whatever the way
-	dns    func(resolver.ClientConn) (resolver.Resolver, error)
+	named  bool // the address of a tunnel, and for a proxy, is the name itself
+	base   func(resolver.ClientConn) (resolver.Resolver, error)
 
 	mu         sync.Mutex // held while grpc is told
 	way        Way
 	generation int
-	latest     *resolver.State // of dns
+	latest     *resolver.State // of base
+	proxied    bool            // grpc was told the name, for a proxy
+	closed     bool
+	building   bool // base
 
 	inner atomic.Pointer[resolver.Resolver]
+}
+
+// byName reports whether the name is the address now. The proxy is chosen anew.
+func (r *resolving) byName() bool {
+	if !r.named {
+		return false
+	}
+	proxy, err := r.target.dialer.proxyTo(r.origin.dest)
+	return err != nil || proxy != nil
 }
 
 // start tells the first addresses, or sets out to find them.
 func (r *resolving) start(way Way) error {
 	r.mu.Lock()
-	r.way = way
-	if r.fixed || way == Tunnel {
+	r.way, r.proxied = way, r.byName()
+	if r.named && (r.proxied || way == Tunnel) {
 		defer r.mu.Unlock()
 		_ = r.tell() // what grpc makes of it, it says to who makes RPCs
 		return nil
@@ -93,13 +159,28 @@ func (r *resolving) start(way Way) error {
 	return r.lookUp()
 }
 
-// lookUp starts dns.
+// lookUp starts base, unless it runs already.
 func (r *resolving) lookUp() error {
-	inner, err := r.dns(r)
-	if err == nil {
+	r.mu.Lock()
+	if r.closed || r.building || r.inner.Load() != nil {
+		r.mu.Unlock()
+		return nil
+	}
+	r.building = true
+	r.mu.Unlock()
+	inner, err := r.base(r)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.building = false
+	switch {
+	case err != nil:
+		return err
+	case r.closed:
+		r.target.dialer.spawn(inner.Close) // not here: it may wait for an update, which waits for r.mu
+	default:
 		r.inner.Store(&inner)
 	}
-	return err
+	return nil
 }
 
 // move has new RPCs use another connection, if fresh is set, and gives the
@@ -107,16 +188,15 @@ func (r *resolving) lookUp() error {
 func (r *resolving) move(way Way, fresh bool) {
 	r.mu.Lock()
 	r.way = way
-	if !fresh {
+	if !fresh || r.closed {
 		r.mu.Unlock()
 		return
 	}
 	r.generation++
-	if !r.fixed && way == Direct && r.latest == nil {
+	r.proxied = r.byName()
+	if !r.proxied && (way == Direct || !r.named) && r.latest == nil {
 		r.mu.Unlock()
-		if r.inner.Load() == nil {
-			_ = r.lookUp()
-		}
+		_ = r.lookUp()
 		return
 	}
 	_ = r.tell()
@@ -124,22 +204,28 @@ func (r *resolving) move(way Way, fresh bool) {
 	r.ResolveNow(resolver.ResolveNowOptions{})
 }
 
-// UpdateState implements resolver.ClientConn, for dns.
+// UpdateState implements resolver.ClientConn, for base.
 func (r *resolving) UpdateState(s resolver.State) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.latest = &s
-	if r.way == Tunnel && r.generation > 0 {
+	r.proxied = r.byName()
+	if r.named && r.way == Tunnel && r.generation > 0 {
 		return nil
 	}
 	return r.tell()
 }
 
-// ReportError implements resolver.ClientConn, for dns.
+// ReportError implements resolver.ClientConn, for base. A name that cannot be
+// looked up here may be known to a proxy that is to be used now.
 func (r *resolving) ReportError(err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.way != Tunnel {
+	if r.proxied = r.byName(); r.proxied {
+		_ = r.tell()
+		return
+	}
+	if r.way != Tunnel || !r.named {
 		r.ClientConn.ReportError(err)
 	}
 }
@@ -150,8 +236,8 @@ func (r *resolving) tell() error {
 	if r.latest != nil {
 		s = *r.latest
 	}
-	if r.fixed || r.way == Tunnel {
-		s.Addresses, s.Endpoints = []resolver.Address{{Addr: r.origin.name}}, nil
+	if r.named && (r.proxied || r.way == Tunnel) {
+		s.Addresses, s.Endpoints = []resolver.Address{{Addr: r.origin.dest.addr}}, nil
 	}
 	r.origin.count.Store(int64(len(s.Addresses)))
 	s.Addresses = r.mark(s.Addresses)
@@ -176,10 +262,35 @@ func (r *resolving) mark(addrs []resolver.Address) []resolver.Address {
 	return marked
 }
 
-// ResolveNow implements resolver.Resolver.
+// ResolveNow implements resolver.Resolver. It is called when a connection was
+// lost, which may be since the network is another one now.
 func (r *resolving) ResolveNow(o resolver.ResolveNowOptions) {
+	r.mu.Lock()
+	proxied := r.byName()
+	changed := proxied != r.proxied && !r.closed
+	if changed {
+		r.proxied = proxied
+	}
+	direct := r.named && r.way != Tunnel
+	r.mu.Unlock()
+	if changed && direct {
+		r.target.dialer.spawn(func() { r.reroute(proxied) }) // not here: grpc may hold what an update waits for
+	}
 	if inner := r.inner.Load(); inner != nil {
 		(*inner).ResolveNow(o)
+	}
+}
+
+// reroute gives the addresses for a proxy that is to be used now, or is not any
+// more.
+func (r *resolving) reroute(proxied bool) {
+	if !proxied {
+		_ = r.lookUp()
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.closed && (proxied || r.latest != nil) {
+		_ = r.tell()
 	}
 }
 
@@ -188,17 +299,21 @@ func (r *resolving) Close() {
 	r.target.mu.Lock()
 	delete(r.target.resolvers, r)
 	r.target.mu.Unlock()
-	if inner := r.inner.Load(); inner != nil {
+	r.mu.Lock()
+	first := !r.closed
+	r.closed = true
+	r.mu.Unlock()
+	if first {
+		r.target.leave()
+	}
+	if inner := r.inner.Load(); inner != nil && first {
 		(*inner).Close()
 	}
 }
 
-// targetName returns the host:port that addr was found under, addr itself if
-// it was not looked up, and whether grpc has more addresses of it.
-func targetName(ctx context.Context, addr string) (name string, others bool) {
-	o, ok := credentials.ClientHandshakeInfoFromContext(ctx).Attributes.Value(originKey{}).(*origin)
-	if !ok {
-		return withPort(addr), false
-	}
-	return o.name, o.count.Load() > 1
+// originOf returns where the address that grpc dials comes from, nil if from
+// another resolver.
+func originOf(ctx context.Context) *origin {
+	o, _ := credentials.ClientHandshakeInfoFromContext(ctx).Attributes.Value(originKey{}).(*origin)
+	return o
 }

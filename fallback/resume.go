@@ -77,7 +77,7 @@ func (d *Dialer) redial(ctx context.Context, t *target, name string, a *resume.A
 	wd.Header = header
 	wd.Prepare = func(h http.Header) { a.Ask(h, name) }
 	wd.Configure = func(http.Header) (*wsconn.Config, error) { return d.WebSocket.WithTexts(a.OnText), nil }
-	ws, err := wd.Dial(ctx, d.url(t.name))
+	ws, err := t.upgrade(ctx, wd, nil)
 	d.Trace.upgraded(t.name, err)
 	if err != nil {
 		d.logger().Info("fallback: tunnel not resumed yet", "target", t.name, "attempt", a.Attempt(), "err", err)
@@ -87,7 +87,7 @@ func (d *Dialer) redial(ctx context.Context, t *target, name string, a *resume.A
 				err = refusal
 			}
 		}
-		return nil, 0, fmt.Errorf("fallback: tunnel to %s: %w", t.name, explainTLS(err))
+		return nil, 0, fmt.Errorf("fallback: tunnel to %s: %w", t.name, err)
 	}
 	received, err := resume.Received(ws.Header())
 	if err != nil {

@@ -7,9 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
-
-	"culvert/wsconn"
 )
 
 // class says what a failure of native gRPC means for the choice of the way.
@@ -18,7 +15,8 @@ type class int
 const (
 	ambiguous class = iota // it may pass the next time; all that is not known is
 	definite               // HTTP/2 does not pass here: the tunnel, now
-	never                  // no reason for another way: report it
+	never                  // it is not about HTTP/2: report it
+	unknown                // of a verification alone: it proves nothing
 )
 
 // signError is a failure of native gRPC whose class is known where it happened.
@@ -65,18 +63,16 @@ const unadvertised = "tls: server selected unadvertised ALPN protocol"
 // classify returns what err, of one attempt at native gRPC, means.
 func classify(err error) class {
 	var sign *signError
-	var status *wsconn.StatusError
 	var op *net.OpError
+	var unreached *unreachedError
 	var dns *net.DNSError
 	switch {
+	case errors.As(err, &unreached):
+		return never
 	case errors.As(err, &sign):
 		return sign.class
 	case isCertificate(err), errors.As(err, &dns), errors.Is(err, context.Canceled):
 		return never
-	case errors.As(err, &status) && status.Op == http.MethodConnect:
-		if status.StatusCode == http.StatusProxyAuthRequired {
-			return never
-		}
 	case errors.As(err, &op) && op.Op == remoteAlert && op.Err != nil:
 		return alerts[op.Err.Error()]
 	}
@@ -86,6 +82,14 @@ func classify(err error) class {
 		}
 	}
 	return ambiguous
+}
+
+// isEvidence reports whether err, of a verification, says something about
+// HTTP/2. What answers an unknown method may be another server than the one
+// that RPCs reach: a page for all paths, a login, a limit.
+func isEvidence(err error) bool {
+	class := classify(err)
+	return class == definite || class == ambiguous
 }
 
 // isCertificate reports whether err says that a certificate was not accepted.

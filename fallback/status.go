@@ -2,7 +2,10 @@ package fallback
 
 import (
 	"errors"
+	"strings"
 	"time"
+
+	"google.golang.org/grpc/resolver"
 )
 
 // Way is how a target is reached.
@@ -37,11 +40,12 @@ type Status struct {
 	NextProbe time.Time // when native is tried beside the tunnel; zero if it is not
 }
 
-// Status tells how addr, a host:port, is reached. It dials nothing.
-func (d *Dialer) Status(addr string) Status {
-	d.mu.Lock()
-	t := d.targets[withPort(addr)]
-	d.mu.Unlock()
+// Status tells how target is reached. target takes every form that
+// grpc.NewClient and DialContext take. Of a target with several destinations,
+// addresses that a resolver of the program's own found, it tells of the one that
+// was decided last. It dials nothing.
+func (d *Dialer) Status(target string) Status {
+	t := d.find(target)
 	if t == nil {
 		return Status{Reason: "not dialled yet"}
 	}
@@ -56,4 +60,30 @@ func (d *Dialer) Status(addr string) Status {
 		s.NextProbe = t.nextProbe
 	}
 	return s
+}
+
+// find returns what the Dialer knows of the target name, nil if nothing.
+func (d *Dialer) find(name string) *target {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if t := d.targets[destinationOf(name)]; t != nil {
+		return t
+	}
+	scheme, endpoint := endpointOf(name, func(scheme string) bool {
+		return scheme != "" && (resolver.Get(scheme) != nil || strings.HasPrefix(name, scheme+"://"))
+	})
+	var found *target
+	for dest, t := range d.targets {
+		if dest.is(scheme, endpoint) && (found == nil || t.decided().After(found.decided())) {
+			found = t
+		}
+	}
+	return found
+}
+
+// decided returns when t's way was chosen.
+func (t *target) decided() time.Time {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.since
 }

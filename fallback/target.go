@@ -6,12 +6,10 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
-	"net/http"
+	"slices"
 	"sync"
 	"time"
 
-	"culvert/internal/inner"
-	"culvert/mux"
 	"culvert/wsconn"
 )
 
@@ -30,43 +28,46 @@ const (
 // server that does not know it takes that stream like any other.
 const headerFirstStream = "Culvert-First-Stream"
 
-// target is one server, the choice of the way to it, and the tunnel that all
-// ClientConns share.
+// target is one destination, the choice of the way to it, and the tunnels that
+// all ClientConns share.
 type target struct {
 	dialer *Dialer
-	name   string // host:port
-	key    key
+	dest   destination
+	name   string // of dest, in errors and to Trace
 
-	mu        sync.Mutex
-	policy    policy
-	way       Way // taken by the latest connection
-	since     time.Time
-	reason    string
-	resolvers map[*resolving]struct{}
-	probing   bool
-	nextProbe time.Time
-	current   *link
-	dialling  *dial
-	failures  int       // of the tunnel in a row, a lost one counting as one
-	notBefore time.Time // when it may be dialled again, as its server asks
-	closed    bool
+	mu          sync.Mutex
+	key         key // of the network that the proxy chosen last leads to
+	policy      policy
+	way         Way // taken by the latest connection
+	since       time.Time
+	reason      string
+	living      int       // native connections on which gRPC was answered
+	lastNative  time.Time // when native worked last
+	smallHello  time.Time // until when ClientHellos are small
+	nextSmaller time.Time // when one may be repeated smaller
+	resolvers   map[*resolving]struct{}
+	probing     bool
+	nextProbe   time.Time
+	links       []*link // that take streams
+	dialling    *dial
+	failures    int       // of the tunnel in a row, a lost one counting as one
+	failedAt    time.Time // when the tunnel failed last
+	notBefore   time.Time // when it may be dialled again, as its server asks
+	closed      bool
+
+	users     int       // what keeps it; guarded by dialer.mu
+	idleSince time.Time // when the last one left; guarded by dialer.mu
 }
 
-func newTarget(d *Dialer, name string) *target {
-	t := &target{dialer: d, name: name, resolvers: map[*resolving]struct{}{}, policy: policy{
+func newTarget(d *Dialer, dest destination) *target {
+	t := &target{dialer: d, dest: dest, name: dest.String(), resolvers: map[*resolving]struct{}{}, policy: policy{
 		maxAttempts: d.MaxAttempts,
 		recheck:     orDefault(d.Recheck, defaultRecheck),
 	}}
 	if t.policy.maxAttempts == 0 {
 		t.policy.maxAttempts = defaultMaxAttempts
 	}
-	t.key = key{scheme: d.scheme("http"), authority: name, serverName: hostOf(name)}
-	if d.TLS != nil && d.TLS.ServerName != "" {
-		t.key.serverName = d.TLS.ServerName
-	}
-	if proxy, err := d.proxyTo(name); err == nil && proxy != nil {
-		t.key.proxy = proxy.String()
-	}
+	t.key = d.key(dest)
 	return t
 }
 
@@ -91,27 +92,24 @@ func (t *target) link(ctx context.Context, established net.Conn) (*link, error) 
 		if err != nil || l.claim() {
 			return l, err
 		}
-		established = nil
-		t.mu.Lock()
-		if t.current == l { // being closed, since nobody used it
-			t.current = nil
-		}
-		t.mu.Unlock()
+		established = nil // l is full by now, or being closed since nobody used it
 	}
 }
 
-// await returns the tunnel that there is, or is being dialled.
+// await returns the tunnel that has room and fewest streams, or the one that is
+// being dialled.
 func (t *target) await(ctx context.Context, established net.Conn) (*link, error) {
 	t.mu.Lock()
-	if established != nil && (t.closed || t.current != nil || t.dialling != nil) {
+	l := t.roomiest()
+	if established != nil && (t.closed || l != nil || t.dialling != nil) {
 		_ = established.Close()
 	}
-	if t.closed || t.current != nil {
+	if t.closed || l != nil {
 		defer t.mu.Unlock()
 		if t.closed {
 			return nil, errClosed
 		}
-		return t.current, nil
+		return l, nil
 	}
 	d := t.dialling
 	if d == nil {
@@ -132,6 +130,18 @@ func (t *target) await(ctx context.Context, established net.Conn) (*link, error)
 		}
 		return nil, fmt.Errorf("fallback: tunnel to %s: %w", t.name, errors.Join(context.Cause(ctx), t.policy.tunnel))
 	}
+}
+
+// roomiest returns the tunnel that has room and fewest streams, nil if there is
+// none; t.mu is held.
+func (t *target) roomiest() (best *link) {
+	least := 0
+	for _, l := range t.links {
+		if n, room := l.load(); room && (best == nil || n < least) {
+			best, least = l, n
+		}
+	}
+	return best
 }
 
 // start begins to dial; t.mu is held.
@@ -171,13 +181,14 @@ func (t *target) finish(d *dial) {
 	case d.err != nil && abandoned:
 	case d.err != nil:
 		t.failures++
-		t.notBefore = time.Now().Add(retryAfter(d.err))
+		t.failedAt = time.Now()
+		t.notBefore = t.failedAt.Add(retryAfter(d.err))
 		t.policy.tunnelFailed(d.err)
 	case abandoned || t.closed:
 		_ = d.link.session.Close()
 		d.link, d.err = nil, errClosed
 	default:
-		t.current = d.link
+		t.links = append(t.links, d.link)
 	}
 	t.mu.Unlock()
 	close(d.done)
@@ -217,13 +228,24 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
+// without removes l from the tunnels that take streams, and reports whether it
+// was among them; t.mu is held.
+func (t *target) without(l *link) bool {
+	i := slices.Index(t.links, l)
+	if i < 0 {
+		return false
+	}
+	t.links = slices.Delete(t.links, i, i+1)
+	return true
+}
+
 // drop stops the use of l for new streams, because of err. What runs on it
 // goes on.
 func (t *target) drop(l *link, err error) {
 	t.mu.Lock()
-	if t.current == l {
-		t.current = nil
+	if t.without(l) {
 		t.failures++
+		t.failedAt = time.Now()
 		t.policy.tunnelFailed(err)
 		if !l.isProven() && t.policy.verdict.way == Tunnel {
 			t.policy.bothFailed()
@@ -238,7 +260,7 @@ func (t *target) drop(l *link, err error) {
 func (t *target) proven(l *link) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.current == l || t.dialling != nil {
+	if slices.Contains(t.links, l) || t.dialling != nil {
 		t.failures = 0
 		t.policy.tunnel = nil
 	}
@@ -248,100 +270,26 @@ func (t *target) proven(l *link) {
 func (t *target) close() error {
 	t.mu.Lock()
 	t.closed = true
-	l, d := t.current, t.dialling
-	t.current = nil
+	links, d := t.links, t.dialling
+	t.links = nil
 	t.mu.Unlock()
 	if d != nil {
 		d.cancel()
 		<-d.done
 	}
-	if l != nil {
-		return l.session.Close()
+	var errs []error
+	for _, l := range links {
+		errs = append(errs, l.session.Close())
 	}
-	return nil
-}
-
-// dialLink dials a WebSocket and makes it a tunnel.
-func (d *Dialer) dialLink(ctx context.Context, t *target, established net.Conn) (*link, error) {
-	header, err := d.header(ctx)
-	if err != nil {
-		if established != nil {
-			_ = established.Close()
-		}
-		return nil, fmt.Errorf("fallback: header for the upgrade: %w", err)
-	}
-	wd := d.webSocketDialer()
-	if wd.Header = header.Clone(); header == nil {
-		wd.Header = http.Header{}
-	}
-	wd.Header.Set(headerFirstStream, "1")
-	if d.InnerTLS != nil {
-		wd.Header.Set(inner.Header, "1")
-	}
-	stream := d.askResume(t, wd)
-	url := d.url(t.name)
-	var ws *wsconn.Conn
-	if established != nil {
-		ws, err = wd.Handshake(ctx, established, url)
-	} else {
-		ws, err = wd.Dial(ctx, url)
-	}
-	d.Trace.upgraded(t.name, err)
-	if err != nil {
-		return nil, fmt.Errorf("fallback: tunnel to %s: %w", t.name, explainTLS(err))
-	}
-	l, err := d.newTunnel(ctx, t, ws, stream)
-	if err != nil {
-		return nil, fmt.Errorf("fallback: tunnel to %s: %w", t.name, err)
-	}
-	return l, nil
-}
-
-// newTunnel makes ws a tunnel.
-func (d *Dialer) newTunnel(ctx context.Context, t *target, ws *wsconn.Conn, stream *stream) (*link, error) {
-	var cfg mux.Config
-	if d.Mux != nil {
-		cfg = *d.Mux
-	}
-	cfg.FirstStream = true
-	carrier, err := stream.over(ws)
-	if err != nil {
-		return nil, err
-	}
-	auth := authInfo(ws.NetConn())
-	if d.InnerTLS != nil {
-		c, err := d.innerTLS(ctx, t, ws, carrier)
-		if err != nil {
-			stream.giveUp(carrier)
-			return nil, err
-		}
-		carrier, auth = c, authInfo(c.Conn)
-	}
-	s, err := mux.Client(carrier, &cfg)
-	if err != nil {
-		stream.giveUp(carrier)
-		return nil, err
-	}
-	return newLink(t, s, auth, stream.conn), nil
-}
-
-// innerTLS does TLS inside the tunnel.
-func (d *Dialer) innerTLS(ctx context.Context, t *target, ws *wsconn.Conn, c net.Conn) (*inner.Conn, error) {
-	if ws.Header().Get(inner.Header) != "1" {
-		return nil, errors.New("the server does not grant TLS inside the tunnel: does its listener.Config have InnerTLS?")
-	}
-	ctx, cancel := context.WithTimeout(ctx, orDefault(d.HandshakeTimeout, defaultHandshakeTimeout))
-	defer cancel()
-	return inner.Client(ctx, c, d.InnerTLS, hostOf(t.name))
+	return errors.Join(errs...)
 }
 
 // forget stops the use of l, which nobody uses.
 func (t *target) forget(l *link) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.current == l {
-		t.current = nil
-		if t.way == Tunnel {
+	if t.without(l) {
+		if t.way == Tunnel && len(t.links) == 0 {
 			t.way, t.reason = Undecided, "the tunnel was not used and closed"
 		}
 	}

@@ -36,7 +36,7 @@ func (t *target) verify(addr string) *verification {
 		case <-v.answered:
 			if v.err == nil {
 				t.verified("HTTP/2 passes, gRPC was verified end to end")
-			} else {
+			} else if isEvidence(v.err) {
 				t.onSign(v.err)
 			}
 		default:
@@ -45,15 +45,33 @@ func (t *target) verify(addr string) *verification {
 	return v
 }
 
+// wait waits until gRPC has answered, or the verification is over. It returns
+// nil if gRPC passes, as far as is known then.
+func (v *verification) wait(enough <-chan struct{}) error {
+	select {
+	case <-v.answered:
+		return nil
+	case <-v.done:
+	case <-enough:
+		return errClosed
+	}
+	select {
+	case <-v.answered:
+		return nil
+	default:
+		return v.err
+	}
+}
+
 // runVerification connects to addr and verifies.
 func (t *target) runVerification(ctx context.Context, addr string, answered func()) error {
-	c, err := t.dialer.connect(ctx, t.name, addr, "h2", "http/1.1")
+	c, err := t.connect(ctx, addr, func() {}, "h2", "http/1.1")
 	if err != nil {
-		return err
+		return &signError{class: unknown, what: "no connection for the verification", err: err}
 	}
 	defer c.Close()
 	if sign := noHTTP2(c); sign != nil {
-		return sign
+		return &signError{class: unknown, what: "the connection of the verification", err: sign}
 	}
-	return verify(ctx, c, t.dialer.scheme("http"), t.name, answered)
+	return verify(ctx, c, t.dialer.scheme("http"), t.dest.authority, answered)
 }

@@ -26,14 +26,6 @@ const (
 // text "verify".
 const verifyMessage = "\x00\x00\x00\x00\x08\x0a\x06verify"
 
-// The streams of a verification: one whose request stays open, since there are
-// hops that hold answers back until a request ends, and one that ends at once,
-// since there are hops that lose trailers.
-const (
-	openStream  = 1
-	shortStream = 3
-)
-
 // verify proves that gRPC passes end to end on c, a connection to authority
 // that speaks HTTP/2 and on which nothing was sent yet. answered is called when
 // both streams had an answer, which takes one round trip. nil is the whole
@@ -41,37 +33,85 @@ const (
 // grpc-status, from a server that does not know the method. Otherwise the error
 // is a *signError or one of c. ctx bounds it; c is the caller's to close.
 func verify(ctx context.Context, c net.Conn, scheme, authority string, answered func()) error {
-	stop := context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Unix(1, 0)) })
-	v := &verifying{conn: c, answered: sync.OnceFunc(answered), headed: map[uint32]bool{}}
-	err := v.run(scheme, authority)
+	return newVerifying(c, scheme, authority).prove(ctx, answered)
+}
+
+// verifying makes verifications on one connection, one after the other.
+type verifying struct {
+	conn              net.Conn
+	scheme, authority string
+	framer            *http2.Framer // nil before the first one
+
+	// The streams of a verification: one whose request stays open, since there
+	// are hops that hold answers back until a request ends, and one that ends at
+	// once, since there are hops that lose trailers.
+	openStream, shortStream uint32
+
+	answered func()
+	headed   map[uint32]bool // streams whose answer has begun
+	ended    bool            // the short stream has, in order, or was refused
+	refused  bool            // the open stream was
+	data     []byte          // of messages of the open stream that are not whole yet
+	echoes   int             // messages that came back on it
+}
+
+// errProven ends a verification that succeeded.
+var errProven = errors.New("proven")
+
+func newVerifying(c net.Conn, scheme, authority string) *verifying {
+	return &verifying{conn: c, scheme: scheme, authority: authority, openStream: 1, shortStream: 3}
+}
+
+// prove makes one verification.
+func (v *verifying) prove(ctx context.Context, answered func()) error {
+	v.answered, v.headed = sync.OnceFunc(answered), map[uint32]bool{}
+	v.ended, v.refused, v.data, v.echoes = false, false, nil, 0
+	stop := context.AfterFunc(ctx, func() { _ = v.conn.SetDeadline(time.Unix(1, 0)) })
+	err := v.run()
+	v.openStream, v.shortStream = v.openStream+4, v.shortStream+4
 	if !stop() {
 		return context.Cause(ctx)
 	}
 	return err
 }
 
-// verifying is a verification on one connection.
-type verifying struct {
-	conn     net.Conn
-	framer   *http2.Framer
-	answered func()
-
-	headed map[uint32]bool // streams whose answer has begun
-	ended  bool            // the short stream has, in order
-	data   []byte          // of messages of the open stream that are not whole yet
-	echoes int             // messages that came back on it
+// rest leaves the connection idle for a time, in which it must not end. It
+// answers PINGs and SETTINGS.
+func (v *verifying) rest(ctx context.Context, idle time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, idle)
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() { _ = v.conn.SetReadDeadline(time.Unix(1, 0)) })
+	defer stop()
+	for {
+		f, err := v.framer.ReadFrame()
+		switch {
+		case ctx.Err() != nil && isTimeout(err):
+			if stop() || context.Cause(ctx) != context.DeadlineExceeded { //nolint:errorlint // the cause itself
+				return context.Cause(ctx)
+			}
+			return v.conn.SetReadDeadline(time.Time{})
+		case err != nil:
+			return fmt.Errorf("the connection ended while it was idle: %w", err)
+		}
+		if _, leaving := f.(*http2.GoAwayFrame); leaving {
+			return errors.New("the connection ended while it was idle: GOAWAY")
+		}
+		if err := v.onFrame(f); err != nil {
+			return err
+		}
+	}
 }
 
-// errProven ends a verification that succeeded.
-var errProven = errors.New("proven")
-
-func (v *verifying) run(scheme, authority string) error {
-	if _, err := v.conn.Write(firstFlight(scheme, authority)); err != nil {
-		return fmt.Errorf("verification: %w", err)
+// start sends the first flight of a verification, and with the first one reads
+// the first frame.
+func (v *verifying) start() error {
+	first := v.framer == nil
+	if _, err := v.conn.Write(v.flight(first)); err != nil || !first {
+		return err
 	}
 	var head [frameHeader]byte
 	if _, err := io.ReadFull(v.conn, head[:]); err != nil {
-		return fmt.Errorf("verification: no HTTP/2 frame came: %w", err)
+		return fmt.Errorf("no HTTP/2 frame came: %w", err)
 	}
 	if sign := notSettings(head[:]); sign != nil {
 		return sign
@@ -80,6 +120,13 @@ func (v *verifying) run(scheme, authority string) error {
 	v.framer.SetMaxReadFrameSize(maxFrameSize)
 	v.framer.MaxHeaderListSize = maxHeaderList
 	v.framer.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
+	return nil
+}
+
+func (v *verifying) run() error {
+	if err := v.start(); err != nil {
+		return fmt.Errorf("verification: %w", err)
+	}
 	for range maxVerifyFrames {
 		f, err := v.framer.ReadFrame()
 		if err == nil {
@@ -95,22 +142,25 @@ func (v *verifying) run(scheme, authority string) error {
 	return &signError{what: "a peer that sends frames and no answer"}
 }
 
-// firstFlight returns all that is sent without waiting.
-func firstFlight(scheme, authority string) []byte {
+// flight returns all that is sent without waiting; the first one begins with the
+// preface.
+func (v *verifying) flight(first bool) []byte {
 	var block, b bytes.Buffer
 	enc := hpack.NewEncoder(&block)
 	enc.SetMaxDynamicTableSize(0) // so that the block serves twice
 	for _, f := range [][2]string{
-		{":method", "POST"}, {":scheme", scheme}, {":path", verifyMethod}, {":authority", authority},
+		{":method", "POST"}, {":scheme", v.scheme}, {":path", verifyMethod}, {":authority", v.authority},
 		{"content-type", "application/grpc"}, {"te", "trailers"}, {"user-agent", "culvert"},
 	} {
 		_ = enc.WriteField(hpack.HeaderField{Name: f[0], Value: f[1]}) // into a Buffer
 	}
-	b.WriteString(preface + emptySettings)
+	if first {
+		b.WriteString(preface + emptySettings)
+	}
 	framer := http2.NewFramer(&b, nil)
-	for _, id := range []uint32{openStream, shortStream} {
+	for _, id := range []uint32{v.openStream, v.shortStream} {
 		_ = framer.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: block.Bytes(), EndHeaders: true})
-		_ = framer.WriteData(id, id == shortStream, []byte(verifyMessage))
+		_ = framer.WriteData(id, id == v.shortStream, []byte(verifyMessage))
 	}
 	return b.Bytes()
 }
@@ -118,8 +168,11 @@ func firstFlight(scheme, authority string) []byte {
 // onFrame goes on after a frame of the server.
 func (v *verifying) onFrame(f http2.Frame) error {
 	switch f.Header().StreamID {
-	case 0, openStream, shortStream:
+	case 0, v.openStream, v.shortStream:
 	default:
+		if id := f.Header().StreamID; id < v.openStream {
+			return nil // of the verification before
+		}
 		return &signError{what: fmt.Sprintf("a frame of stream %d, which was not opened", f.Header().StreamID)}
 	}
 	switch f := f.(type) {
@@ -136,11 +189,31 @@ func (v *verifying) onFrame(f http2.Frame) error {
 	case *http2.DataFrame:
 		return v.onData(f)
 	case *http2.RSTStreamFrame:
-		return resetSign("RST_STREAM", f.ErrCode)
+		return v.onReset(f)
 	case *http2.GoAwayFrame:
 		if f.ErrCode != http2.ErrCodeNo || f.LastStreamID == 0 {
 			return resetSign("GOAWAY", f.ErrCode)
 		}
+	}
+	return nil
+}
+
+// onReset goes on after one of the streams was reset. A server that takes one
+// stream at a time refuses the other.
+func (v *verifying) onReset(f *http2.RSTStreamFrame) error {
+	if f.ErrCode != http2.ErrCodeRefusedStream {
+		return resetSign("RST_STREAM", f.ErrCode)
+	}
+	if f.StreamID == v.shortStream {
+		v.ended = true
+		if v.echoes > 0 {
+			v.answered()
+		}
+	} else {
+		v.refused = true
+	}
+	if v.refused && v.ended && v.echoes == 0 {
+		return &signError{class: unknown, what: "the server refused a stream (REFUSED_STREAM)"}
 	}
 	return nil
 }
@@ -166,7 +239,7 @@ func (v *verifying) onHeaders(f *http2.MetaHeadersFrame) error {
 	case a.interim():
 		return nil
 	case !a.isGRPC():
-		return a.sign()
+		return a.verificationSign()
 	case !f.StreamEnded():
 		v.headed[f.StreamID] = true
 		return nil
@@ -179,11 +252,15 @@ func (v *verifying) onHeaders(f *http2.MetaHeadersFrame) error {
 
 // onStatus goes on after an answer has come to its end.
 func (v *verifying) onStatus(stream uint32) error {
-	if stream == openStream {
+	if stream == v.openStream {
 		v.answered() // at the latest: a server that does not know the method is one of gRPC too
 		return errProven
 	}
 	v.ended = true
+	if v.refused {
+		v.answered()
+		return errProven
+	}
 	if v.echoes > 0 {
 		v.answered()
 	}
@@ -195,7 +272,7 @@ func (v *verifying) onData(f *http2.DataFrame) error {
 	if f.StreamEnded() {
 		return lostTrailers()
 	}
-	if f.StreamID != openStream {
+	if f.StreamID != v.openStream {
 		return nil
 	}
 	v.data = append(v.data, f.Data()...)
@@ -221,9 +298,9 @@ func (v *verifying) onEcho() error {
 		if v.ended {
 			v.answered()
 		}
-		return v.framer.WriteData(openStream, false, []byte(verifyMessage))
+		return v.framer.WriteData(v.openStream, false, []byte(verifyMessage))
 	case 2:
-		return v.framer.WriteData(openStream, true, nil)
+		return v.framer.WriteData(v.openStream, true, nil)
 	default:
 		return &signError{what: "more answers than messages"}
 	}

@@ -21,22 +21,29 @@ const (
 // watchedBytes is how much of the first answer is looked at for its trailers.
 const watchedBytes = 64 << 10
 
+// hears is told what watch sees of RPCs.
+type hears struct {
+	answered func()      // gRPC has answered
+	refused  func(error) // at most once: a *signError that shows that gRPC does not pass
+	retry    func() bool // whether an RPC that no handler saw may find another way; nil means yes
+}
+
 // watch returns c, on which gRPC is the client, looking at the server's frames
-// until the first answer of gRPC; then answered is called, and soon nothing but
-// a flag stands between. refused is called at most once, with a *signError,
-// when what comes shows that gRPC does not pass.
+// until the first answer of gRPC; soon afterwards nothing but a flag stands
+// between. The acknowledgement of the SETTINGS that greet sent is kept back:
+// the client, which knows nothing of them, expects one for its own alone.
 //
-// An answer that shows that the request reached no handler is preceded by
+// If there may be another way, an answer that shows that the request reached no handler is preceded by
 // RST_STREAM(REFUSED_STREAM) and followed by GOAWAY: grpc retries that RPC on
 // another connection, since it was not processed, and makes no new one here.
 // The answer itself still goes to grpc, which drops it, since its header table
 // has to stay in step.
-func watch(c net.Conn, answered func(), refused func(error)) net.Conn {
-	w := &watched{Conn: c, answered: sync.OnceFunc(answered), out: requests{skip: len(preface)}}
+func watch(c net.Conn, h hears) net.Conn {
+	w := &watched{Conn: c, answered: sync.OnceFunc(h.answered), retry: h.retry, out: requests{skip: len(preface)}}
 	w.refused = func(err error) {
 		if !w.told {
 			w.told = true
-			refused(err)
+			h.refused(err)
 		}
 	}
 	w.dec = hpack.NewDecoder(4096, func(f hpack.HeaderField) { w.head.add(f) })
@@ -50,7 +57,9 @@ type watched struct {
 
 	answered func()
 	refused  func(error)
+	retry    func() bool
 	told     bool // refused was called
+	acked    bool // the SETTINGS that greet sent
 
 	passing bool   // nothing is looked at any more
 	ready   []byte // to be read yet
@@ -70,7 +79,7 @@ type watched struct {
 // Read implements net.Conn.
 func (w *watched) Read(p []byte) (int, error) {
 	for len(w.ready) == 0 {
-		if w.passing {
+		if w.passing && w.acked {
 			return w.Conn.Read(p)
 		}
 		if err := w.frame(); err != nil {
@@ -104,7 +113,8 @@ func (w *watched) frame() error {
 			if isTimeout(err) || len(w.held)+len(w.in) == 0 {
 				return err
 			}
-			w.passing, w.ready = true, append(w.held, w.in...) // the error comes again
+			w.passing, w.acked = true, true
+			w.ready = append(w.held, w.in...) // the error comes again
 			return nil
 		}
 	}
@@ -119,7 +129,8 @@ func (w *watched) giveUp() {
 	if string(w.in[:7]) == "HTTP/1." {
 		w.refused(&signError{class: definite, what: "a hop answered HTTP/1.1: " + clip(string(w.in))})
 	}
-	w.passing, w.ready, w.in = true, append(w.held, w.in...), nil
+	w.passing, w.acked = true, true
+	w.ready, w.in = append(w.held, w.in...), nil
 }
 
 // onError notes a connection that ended young.
@@ -135,6 +146,22 @@ func (w *watched) onFrame(f []byte) {
 	payload := f[frameHeader:]
 	if w.first != 0 {
 		w.seen += len(f)
+	}
+	if !w.acked && isSettingsAck(f) {
+		w.acked = true
+		return
+	}
+	if w.passing {
+		w.ready = f
+		if w.seen += len(f); w.seen > watchedBytes {
+			w.acked = true // it does not come any more
+		}
+		return
+	}
+	if len(w.held) > 0 && http2.FrameType(f[3]) != http2.FrameContinuation {
+		w.passing, w.ready = true, append(w.held, f...) // grpc will say what is wrong
+		w.held = nil
+		return
 	}
 	switch http2.FrameType(f[3]) {
 	case http2.FrameHeaders:
@@ -158,9 +185,14 @@ func (w *watched) onFrame(f []byte) {
 		w.passing = w.passing || w.seen > watchedBytes
 		return
 	}
-	if f[4]&flagEndHeaders != 0 || len(w.block) > maxHeaderList {
+	if f[4]&flagEndHeaders != 0 || len(w.held) > maxHeaderList {
 		w.onHead(id, w.held[4]&flagEndStream != 0)
 	}
+}
+
+// isSettingsAck reports whether f acknowledges SETTINGS.
+func isSettingsAck(f []byte) bool {
+	return http2.FrameType(f[3]) == http2.FrameSettings && http2.Flags(f[4]).Has(http2.FlagSettingsAck)
 }
 
 // fragment returns the field block in the payload of a HEADERS frame.
@@ -189,7 +221,7 @@ func (w *watched) onHead(id uint32, last bool) {
 	w.held = nil
 	w.ready = held
 	switch {
-	case err != nil || len(w.block) > maxHeaderList:
+	case err != nil || len(held) > maxHeaderList:
 		w.passing = true // grpc will say what is wrong
 	case w.first != 0:
 		w.passing = id == w.first && last
@@ -200,7 +232,7 @@ func (w *watched) onHead(id uint32, last bool) {
 		w.answered()
 	default:
 		sign := w.head.sign()
-		if sign.class == definite {
+		if sign.class == definite && w.mayRetry() {
 			w.ready = append(resetFrame(id), held...)
 			w.leave()
 		}
@@ -213,7 +245,11 @@ func (w *watched) onReset(f, payload []byte) []byte {
 	if len(payload) != 4 || w.first != 0 || http2.ErrCode(binary.BigEndian.Uint32(payload)) != http2.ErrCodeHTTP11Required {
 		return f
 	}
+	retry := w.mayRetry()
 	w.refused(resetSign("RST_STREAM", http2.ErrCodeHTTP11Required))
+	if !retry {
+		return f
+	}
 	binary.BigEndian.PutUint32(payload, uint32(http2.ErrCodeRefusedStream))
 	if w.left {
 		return f
@@ -227,10 +263,18 @@ func (w *watched) onGoAway(payload []byte) {
 	if len(payload) < 8 || w.first != 0 || http2.ErrCode(binary.BigEndian.Uint32(payload[4:])) != http2.ErrCodeHTTP11Required {
 		return
 	}
+	retry := w.mayRetry()
 	w.refused(resetSign("GOAWAY", http2.ErrCodeHTTP11Required))
+	if !retry {
+		return
+	}
 	binary.BigEndian.PutUint32(payload[4:], uint32(http2.ErrCodeNo))
 	w.left = true
 }
+
+// mayRetry reports whether another way may be open for an RPC that no handler
+// saw. If not, its caller gets the answer as it is.
+func (w *watched) mayRetry() bool { return w.retry == nil || w.retry() }
 
 // leave inserts a GOAWAY.
 func (w *watched) leave() {

@@ -43,7 +43,7 @@ func frames(write func(f *http2.Framer, head func(fields ...string) []byte)) []b
 
 // watchScript reads all that watch makes of the server's bytes.
 func watchScript(in []byte, r io.Reader) (out []byte, answered int, refused []error) {
-	w := watch(script{r: r}, func() { answered++ }, func(err error) { refused = append(refused, err) })
+	w := watch(script{r: r}, hears{answered: func() { answered++ }, refused: func(err error) { refused = append(refused, err) }})
 	_, _ = w.Write([]byte(preface + emptySettings))
 	_, _ = w.Write(frames(func(f *http2.Framer, head func(...string) []byte) {
 		_ = f.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: head(":method", "POST"), EndHeaders: true})
@@ -136,7 +136,7 @@ func TestWatchDeadline(t *testing.T) {
 			StreamID: 1, BlockFragment: head(":status", "200", "content-type", "application/grpc"), EndHeaders: true,
 		})
 	})
-	w := watch(script{r: iotest.TimeoutReader(iotest.OneByteReader(bytes.NewReader(in)))}, func() {}, func(error) {})
+	w := watch(script{r: iotest.TimeoutReader(iotest.OneByteReader(bytes.NewReader(in)))}, hears{answered: func() {}, refused: func(error) {}})
 	var out []byte
 	for {
 		buf := make([]byte, 7)
@@ -180,7 +180,7 @@ func FuzzWatch(f *testing.F) {
 func FuzzVerify(f *testing.F) {
 	f.Add(frames(func(f *http2.Framer, head func(...string) []byte) {
 		_ = f.WriteSettings()
-		for _, id := range []uint32{shortStream, openStream} {
+		for _, id := range []uint32{3, 1} {
 			_ = f.WriteHeaders(http2.HeadersFrameParam{
 				StreamID: id, BlockFragment: head(":status", "200", "content-type", "application/grpc"), EndHeaders: true,
 			})

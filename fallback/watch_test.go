@@ -95,7 +95,7 @@ func TestPathRouted(t *testing.T) {
 		d := w.dialer()
 		c := w.client(d, w.front)
 		w.unary(c)
-		if got := d.Status(w.front); got.Way != fallback.Direct || !strings.Contains(got.Reason, "not verified") {
+		if got := d.Status(w.front); got.Way != fallback.Direct || !strings.Contains(got.Reason, "answered") {
 			t.Errorf("way: got %v (%s), want native", got.Way, got.Reason)
 		}
 		k := w.talk(context.Background(), c)

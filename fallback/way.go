@@ -2,11 +2,12 @@ package fallback
 
 import (
 	"context"
-	"crypto/tls"
-	"errors"
 	"fmt"
 	"time"
 )
+
+// hopeAfter is how long after its last failure a tunnel may work again.
+const hopeAfter = time.Minute
 
 // WayError is returned when both ways to a server failed.
 type WayError struct {
@@ -44,10 +45,15 @@ func (e *WayError) Unwrap() []error {
 // next says how a dial begins, after what other Dialers of the process found.
 func (t *target) next() plan {
 	now := time.Now()
+	k := t.dialer.key(t.dest)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if v, ok := remembered.load(t.key, now); ok && v.since.After(t.policy.verdict.since) {
-		t.policy.verdict, t.policy.turn = v, v.way
+	if k != t.key { // another proxy: it is another network
+		t.key = k
+		t.policy.verdict, t.policy.shut, t.policy.failures, t.policy.life = verdict{}, false, 0, 0
+	}
+	if v, ok := remembered.load(k, now); ok && v.since.After(t.policy.verdict.since) {
+		t.policy.verdict = v
 	}
 	return t.policy.next(now)
 }
@@ -57,6 +63,39 @@ func (t *target) note(err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.policy.native = err
+}
+
+// silent takes note of an attempt that was silent for waited when its dial
+// ended, unless native has worked since begun.
+func (t *target) silent(begun time.Time, waited time.Duration) {
+	t.mu.Lock()
+	works := t.living > 0 || t.lastNative.After(begun)
+	t.mu.Unlock()
+	if !works {
+		t.nativeFailed(silence(waited))
+	}
+}
+
+// alive reports whether RPCs are answered natively at the moment. What fails
+// then is about one address of several.
+func (t *target) alive() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.living > 0
+}
+
+// nativeLives counts native connections on which gRPC was answered.
+func (t *target) nativeLives(n int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.living += n
+}
+
+// hopeful reports whether there may be a tunnel: none is known to be refused.
+func (t *target) hopeful() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.policy.tunnel == nil || len(t.links) > 0 || time.Since(t.failedAt) > hopeAfter
 }
 
 func (t *target) pace() time.Duration {
@@ -83,7 +122,9 @@ func (t *target) nativeFailed(err error) step {
 // nativeWorks tells the policy of a native connection that is used.
 func (t *target) nativeWorks(reason string) {
 	t.mu.Lock()
-	t.policy.nativeWorks(time.Now(), reason)
+	t.lastNative = time.Now()
+	t.policy.nativeWorks(t.lastNative, reason)
+	t.remember(t.lastNative)
 	moved := t.take(Direct, reason)
 	t.mu.Unlock()
 	moved()
@@ -93,6 +134,7 @@ func (t *target) nativeWorks(reason string) {
 func (t *target) verified(reason string) {
 	now := time.Now()
 	t.mu.Lock()
+	t.lastNative = now
 	t.policy.verified(now, reason)
 	t.remember(now)
 	moved := t.take(Direct, reason)
@@ -104,6 +146,7 @@ func (t *target) verified(reason string) {
 func (t *target) tunnelFailed(err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.failedAt = time.Now()
 	t.policy.tunnelFailed(err)
 }
 
@@ -190,17 +233,20 @@ func (t *target) bound() bool {
 // review finds out the way without a connection of grpc's, unless somebody is
 // finding it out.
 func (t *target) review() {
-	f, first := remembered.enter(t.key, flight{dialer: t.dialer, addr: t.name})
+	t.mu.Lock()
+	k := t.key
+	t.mu.Unlock()
+	f, first := remembered.enter(flightKey{k, t.dest.addr})
 	if !first {
 		return
 	}
-	defer remembered.leave(t.key, f, nil)
+	defer remembered.leave(flightKey{k, t.dest.addr}, f, nil)
 	p := t.next()
 	if p.tunnel && !p.verify {
 		return // it is the way already
 	}
 	p.verify = true
-	if c, err := t.race(context.Background(), t.name, false, p); err == nil {
+	if c, err := t.race(context.Background(), t.dest.addr, false, p); err == nil {
 		_ = c.Close()
 	}
 }
@@ -213,32 +259,4 @@ func (t *target) bind(ctx context.Context) (context.Context, context.CancelFunc)
 		stop()
 		cancel(context.Canceled)
 	}
-}
-
-// unreachableError is a server that TCP did not reach.
-type unreachableError struct{ err error }
-
-func (e *unreachableError) Error() string { return e.err.Error() }
-func (e *unreachableError) Unwrap() error { return e.err }
-
-// isUnreachable reports whether err is that, of a dial without a proxy.
-func isUnreachable(err error) bool {
-	var u *unreachableError
-	return errors.As(err, &u)
-}
-
-// explainTLS says what to do about a certificate that was not accepted, and what
-// came in the place of TLS.
-func explainTLS(err error) error {
-	var record tls.RecordHeaderError
-	if errors.As(err, &record) {
-		return fmt.Errorf("%w: the answer begins with %q", err, record.RecordHeader[:])
-	}
-	var v *tls.CertificateVerificationError
-	if !errors.As(err, &v) || len(v.UnverifiedCertificates) == 0 {
-		return err
-	}
-	leaf := v.UnverifiedCertificates[0]
-	return fmt.Errorf("%w: the certificate for %s was issued by %q: if this is your proxy's CA, add it to the roots",
-		err, leaf.Subject, leaf.Issuer)
 }
