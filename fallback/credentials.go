@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"syscall"
 	"time"
 
 	"google.golang.org/grpc/credentials"
@@ -21,7 +22,31 @@ type conn struct {
 	*ready.Reader // of Conn
 
 	auth    credentials.AuthInfo
-	onClose func() // may be nil
+	raw     syscall.Conn // the socket, if the connection has one to itself
+	onClose func()       // may be nil
+}
+
+// SyscallConn implements syscall.Conn, which channelz takes socket options from.
+// A stream of a tunnel has no socket.
+func (c *conn) SyscallConn() (syscall.RawConn, error) {
+	if c.raw == nil {
+		return nil, errors.ErrUnsupported
+	}
+	return c.raw.SyscallConn()
+}
+
+// socketOf returns the socket that c runs on, nil if it cannot be told.
+func socketOf(c net.Conn) syscall.Conn {
+	for {
+		if s, ok := c.(syscall.Conn); ok {
+			return s
+		}
+		above, ok := c.(interface{ NetConn() net.Conn })
+		if !ok {
+			return nil
+		}
+		c = above.NetConn()
+	}
 }
 
 // Close implements net.Conn.

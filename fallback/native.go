@@ -23,7 +23,7 @@ func (t *target) dialNative(ctx context.Context, addr string) (*conn, error) {
 		return nil, fmt.Errorf("fallback: %s does not speak HTTP/2: ALPN picked %q; mode Auto or WebSocket goes through a tunnel", t.name, p)
 	}
 	t.nativeWorks("mode Native")
-	return t.own(&conn{Conn: c, Reader: ready.New(c), auth: authInfo(c)}), nil
+	return t.own(&conn{Conn: c, Reader: ready.New(c), auth: authInfo(c), raw: socketOf(c)}), nil
 }
 
 // attempt is what one try of native came to.
@@ -105,7 +105,7 @@ func (t *target) open(ctx context.Context, addr string, reached func(), h hears)
 		return attempt{err: fmt.Errorf("fallback: HTTP/2 with %s: %w", t.name, err)}
 	}
 	h2 = watch(h2, h)
-	return attempt{conn: &conn{Conn: h2, Reader: ready.New(h2), auth: authInfo(c)}}
+	return attempt{conn: &conn{Conn: h2, Reader: ready.New(h2), auth: authInfo(c), raw: socketOf(c)}}
 }
 
 // noHTTP2 says why c, on which TLS was done, does not speak HTTP/2.

@@ -48,7 +48,7 @@ func notSettings(head []byte) error {
 	case string(head[:7]) == "HTTP/1.":
 		return &signError{class: definite, what: "the server, or a hop before it, answered HTTP/1.1 instead of HTTP/2"}
 	case head[0] == tlsAlert && head[1] == 3:
-		return &signError{class: never, what: "the server speaks TLS here, and the Dialer does not: unset Dialer.Insecure"}
+		return &signError{class: never, mismatch: true, what: "the server speaks TLS here, and the Dialer does not: unset Dialer.Insecure"}
 	case head[3] != typeSettings:
 		return &signError{class: definite, what: fmt.Sprintf("the answer begins with %q, which is not HTTP/2", head)}
 	default:

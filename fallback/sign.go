@@ -24,6 +24,8 @@ type signError struct {
 	class class
 	what  string // what was seen, in words
 	err   error  // the cause; may be nil
+
+	mismatch bool // one end speaks TLS and the other does not
 }
 
 func (e *signError) Error() string {

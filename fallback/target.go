@@ -47,6 +47,7 @@ type target struct {
 	nextSmaller time.Time // when one may be repeated smaller
 	resolvers   map[*resolving]struct{}
 	probing     bool
+	warned      bool // of TLS at one end alone
 	nextProbe   time.Time
 	links       []*link // that take streams
 	dialling    *dial

@@ -4,13 +4,14 @@ import "crypto/tls"
 
 // Trace is a set of hooks that run at the steps of a Dialer's work. Any of them
 // may be nil. They may be called concurrently, hold up what they report, and
-// must not call the Dialer. target is the host:port that was dialled.
+// must not call the Dialer. target names what was dialled: the host:port, or the
+// authority and the address if they differ.
 type Trace struct {
-	// Connected is called when TCP, and a proxy's CONNECT, are done, for
-	// native gRPC at addr.
+	// Connected is called when TCP, and a proxy's CONNECT, are done, or have
+	// failed, for either way at addr.
 	Connected func(target, addr string, err error)
 
-	// TLSDone is called after the TLS handshake of native gRPC, whose
+	// TLSDone is called after the TLS handshake of either way. Its
 	// NegotiatedProtocol is the first thing to tell the ways apart.
 	TLSDone func(target string, state tls.ConnectionState, err error)
 

@@ -2,6 +2,7 @@ package fallback
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -110,13 +111,25 @@ func (t *target) nativeFailed(err error) step {
 	t.mu.Lock()
 	next := t.policy.nativeFailed(now, err)
 	n := t.policy.failures
+	warn := isMismatch(err) && !t.warned
+	t.warned = t.warned || warn
 	if next == yield {
 		t.remember(now)
 	}
 	t.mu.Unlock()
+	if warn {
+		t.dialer.logger().Warn("fallback: one end speaks TLS and the other does not", "target", t.name, "err", err)
+	}
 	t.dialer.logger().Debug("fallback: native failed", "target", t.name, "failures", n, "err", err)
 	t.dialer.Trace.nativeFailed(t.name, n, err)
 	return next
+}
+
+// isMismatch reports whether err shows that one end speaks TLS and the other
+// does not.
+func isMismatch(err error) bool {
+	var sign *signError
+	return errors.As(err, &sign) && sign.mismatch
 }
 
 // nativeWorks tells the policy of a native connection that is used.
