@@ -3,7 +3,9 @@ package fallback
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"sync"
 
@@ -102,6 +104,9 @@ func (t *target) open(ctx context.Context, addr string, reached func(), h hears)
 	d.Trace.firstFrame(t.name, err)
 	if err != nil {
 		_ = c.Close()
+		if d.Insecure && errors.Is(err, io.EOF) {
+			err = fmt.Errorf("%w (if the server speaks TLS, unset Dialer.Insecure)", err)
+		}
 		return attempt{err: fmt.Errorf("fallback: HTTP/2 with %s: %w", t.name, err)}
 	}
 	h2 = watch(h2, h)
