@@ -39,7 +39,8 @@ func (d *Dialer) streamExplained(ctx context.Context, desc *grpc.StreamDesc, cc 
 // credentials.
 func (d *Dialer) explain(cc *grpc.ClientConn, err error) error {
 	st := status.Convert(err)
-	if st.Code() != codes.DeadlineExceeded && st.Code() != codes.Unavailable {
+	foreign := strings.Contains(st.Message(), foreignAnswer)
+	if !foreign && st.Code() != codes.DeadlineExceeded && st.Code() != codes.Unavailable {
 		return err // not of the way
 	}
 	t := d.find(cc.CanonicalTarget())
@@ -47,6 +48,10 @@ func (d *Dialer) explain(cc *grpc.ClientConn, err error) error {
 		return err
 	}
 	p := st.Proto()
+	if shut := t.bothShut(); foreign && shut != nil {
+		p.Message += "; " + shut.Error()
+		return status.ErrorProto(p)
+	}
 	said := strings.Contains(p.GetMessage(), "fallback: ")
 	plight := t.plight()
 	switch code := t.refusal(); {
@@ -59,6 +64,21 @@ func (d *Dialer) explain(cc *grpc.ClientConn, err error) error {
 		p.Message += "; " + plight.Error()
 	}
 	return status.ErrorProto(p)
+}
+
+// foreignAnswer is how grpc begins the message of an RPC that something else
+// than gRPC answered.
+const foreignAnswer = "unexpected HTTP status code received from server"
+
+// bothShut says what an RPC showed of native, and how the tunnel was refused, if
+// both are so.
+func (t *target) bothShut() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.sign == nil || t.policy.tunnel == nil {
+		return nil
+	}
+	return &WayError{Target: t.name, Native: t.sign, Tunnel: t.policy.tunnel}
 }
 
 // refusal returns the code for the answer to the last upgrade: Unauthenticated

@@ -41,6 +41,7 @@ type target struct {
 	way         Way // taken by the latest connection
 	since       time.Time
 	reason      string
+	sign        error     // what an RPC showed of native last; nil once gRPC was answered
 	living      int       // native connections on which gRPC was answered
 	lastNative  time.Time // when native worked last
 	smallHello  time.Time // until when ClientHellos are small

@@ -147,7 +147,7 @@ func (t *target) nativeWorks(reason string) {
 func (t *target) verified(reason string) {
 	now := time.Now()
 	t.mu.Lock()
-	t.lastNative = now
+	t.lastNative, t.sign = now, nil
 	t.policy.verified(now, reason)
 	t.remember(now)
 	moved := t.take(Direct, reason)
@@ -230,6 +230,9 @@ func (t *target) take(way Way, reason string) (moved func()) {
 // onSign hears what showed after a native connection was handed out: of the
 // verification, or of an RPC.
 func (t *target) onSign(err error) {
+	t.mu.Lock()
+	t.sign = err
+	t.mu.Unlock()
 	if classify(err) == never || t.bound() {
 		return
 	}

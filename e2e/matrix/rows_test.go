@@ -54,9 +54,9 @@ var rows = []row{
 	{name: "haproxy", role: "TLS without ALPN", start: haproxy("", ""), tunnel: true, way: tunnel},
 	{name: "caddy", role: "reverse_proxy", start: caddy, tunnel: true, way: tunnel},
 
-	{name: "login page", role: "200 to everything", start: peer(loginPage), errs: []string{"native gRPC: ", "tunnel: ", "gate/7", "Please log in"}},
+	{name: "login page", role: "200 to everything", start: peer(loginPage), way: native, errs: []string{"native gRPC: ", "tunnel: ", "gate/7", "Please log in"}},
 	{name: "CONNECT proxy", role: "login page", start: connectProxy(200), errs: []string{"native gRPC: ", "tunnel: ", "the answer begins with", "<html"}},
-	{name: "CONNECT proxy", role: "403", start: connectProxy(403), errs: []string{"native gRPC: ", "tunnel: ", "answered 403"}},
+	{name: "CONNECT proxy", role: "403", start: connectProxy(403), errs: []string{"CONNECT", "answered 403"}},
 	{name: "SOCKS5 proxy", role: "relays", start: socks, native: true, tunnel: true, way: native},
 	{name: "port", role: "accepts and never speaks", start: middlebox(swallow, swallow), errs: []string{"native gRPC: ", "no answer within", "tunnel: no answer"}},
 	{name: "port", role: "resets", start: middlebox(reset, reset), errs: []string{"native gRPC: ", "tunnel: ", "reset"}},
