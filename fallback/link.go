@@ -22,6 +22,7 @@ type link struct {
 	stream  *resume.Conn // beneath the session; nil if that ends with its WebSocket
 	auth    credentials.AuthInfo
 	proven  chan struct{} // closed when a frame came back
+	born    time.Time
 
 	mu      sync.Mutex
 	streams int  // open ones, and claims
@@ -33,7 +34,7 @@ type link struct {
 
 // newLink takes over a session, watches over it, and checks that frames pass.
 func newLink(t *target, s *mux.Session, auth credentials.AuthInfo, stream *resume.Conn, limit int) *link {
-	l := &link{target: t, session: s, stream: stream, auth: auth, limit: limit, proven: make(chan struct{})}
+	l := &link{target: t, session: s, stream: stream, auth: auth, limit: limit, proven: make(chan struct{}), born: time.Now()}
 	t.enter()
 	l.claim()
 	l.release() // which starts the clock

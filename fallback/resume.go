@@ -13,8 +13,11 @@ import (
 
 // stream is what a tunnel's session will run on.
 type stream struct {
-	conn  *resume.Conn // nil if the server grants none: the WebSocket itself
-	first *resume.Attachment
+	conn     *resume.Conn // nil if the server grants none: the WebSocket itself
+	first    *resume.Attachment
+	name     string // under which the server has it
+	instance string // of the server that granted it
+	cookies  cookies
 }
 
 // askResume has wd ask for a session that outlives its WebSocket, unless the
@@ -26,12 +29,15 @@ func (d *Dialer) askResume(t *target, wd *wsconn.Dialer) *stream {
 	}
 	resume.AskSession(wd.Header)
 	wd.Configure = func(answer http.Header) (*wsconn.Config, error) {
-		name := resume.SessionName(answer)
-		if name == "" {
+		s.name, s.instance = resume.SessionName(answer), resume.Instance(answer)
+		if s.name == "" {
 			return d.WebSocket, nil
 		}
+		if u, err := d.url(t.dest); err == nil {
+			s.cookies.keep(u, answer)
+		}
 		s.conn = resume.New(d.resumeConfig(), func(ctx context.Context, a *resume.Attachment) (resume.Carrier, uint64, error) {
-			return d.redial(ctx, t, name, a)
+			return d.redial(ctx, t, s, a)
 		})
 		s.first = s.conn.Prepare()
 		return d.WebSocket.WithTexts(s.first.OnText), nil
@@ -66,16 +72,26 @@ func (d *Dialer) resumeConfig() *resume.Config {
 	return cfg
 }
 
-// redial dials the next WebSocket of the session name, by whatever way the
+// redial dials the next WebSocket of the session s, by whatever way the
 // environment offers now.
-func (d *Dialer) redial(ctx context.Context, t *target, name string, a *resume.Attachment) (resume.Carrier, uint64, error) {
+func (d *Dialer) redial(ctx context.Context, t *target, s *stream, a *resume.Attachment) (resume.Carrier, uint64, error) {
+	if err := s.conn.Trouble(); err != nil {
+		d.logger().Info("fallback: the tunnel is cut as soon as it is resumed", "target", t.name, "attempt", a.Attempt(), "err", err)
+	}
 	header, err := d.header(ctx)
 	if err != nil {
 		return nil, 0, fmt.Errorf("fallback: header for the upgrade: %w", err)
 	}
+	u, err := d.url(t.dest)
+	if err != nil {
+		return nil, 0, err
+	}
 	wd := d.webSocketDialer()
-	wd.Header = header
-	wd.Prepare = func(h http.Header) { a.Ask(h, name) }
+	if wd.Header = header.Clone(); header == nil {
+		wd.Header = http.Header{}
+	}
+	s.cookies.add(u, wd.Header)
+	wd.Prepare = func(h http.Header) { a.Ask(h, s.name) }
 	wd.Configure = func(http.Header) (*wsconn.Config, error) { return d.WebSocket.WithTexts(a.OnText), nil }
 	ws, err := t.upgrade(ctx, wd, nil)
 	d.Trace.upgraded(t.name, err)
@@ -83,12 +99,18 @@ func (d *Dialer) redial(ctx context.Context, t *target, name string, a *resume.A
 		d.logger().Info("fallback: tunnel not resumed yet", "target", t.name, "attempt", a.Attempt(), "err", err)
 		var status *wsconn.StatusError
 		if errors.As(err, &status) && status.Op == http.MethodGet {
-			if refusal := resume.Refusal(status.StatusCode, status.Header, status.Body); refusal != nil {
+			refusal := resume.Refusal(s.instance, status.StatusCode, status.Header, status.Body)
+			if refusal != nil {
 				err = refusal
+			}
+			var elsewhere *resume.ElsewhereError
+			if !errors.As(err, &elsewhere) { // whose cookie would lead there again
+				s.cookies.keep(u, status.Header)
 			}
 		}
 		return nil, 0, fmt.Errorf("fallback: tunnel to %s: %w", t.name, err)
 	}
+	s.cookies.keep(u, ws.Header())
 	received, err := resume.Received(ws.Header())
 	if err != nil {
 		ws.Abort()

@@ -36,7 +36,7 @@ type Status struct {
 	Reason    string    // why that way, in words
 	Since     time.Time // when it was chosen
 	Failures  int       // of native and of the tunnel, since either worked last
-	LastError error     // the latest of each; nil if both work, or were not tried
+	LastError error     // the latest of each, and what is wrong with the tunnel's WebSockets; nil if both work, or were not tried
 	NextProbe time.Time // when native is tried beside the tunnel; zero if it is not
 }
 
@@ -53,13 +53,24 @@ func (d *Dialer) Status(target string) Status {
 	defer t.mu.Unlock()
 	s := Status{
 		Way: t.way, Reason: t.reason, Since: t.since,
-		Failures:  t.policy.failures + t.failures,
-		LastError: errors.Join(t.policy.native, t.policy.tunnel),
+		Failures:  t.policy.failures + t.failures + t.short,
+		LastError: errors.Join(t.policy.native, t.policy.tunnel, t.trouble()),
 	}
 	if t.way == Tunnel && t.probing {
 		s.NextProbe = t.nextProbe
 	}
 	return s
+}
+
+// trouble says what is wrong with the carriers of the tunnels; t.mu is held.
+func (t *target) trouble() error {
+	var errs []error
+	for _, l := range t.links {
+		if l.stream != nil {
+			errs = append(errs, l.stream.Trouble())
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // find returns what the Dialer knows of the target name, nil if nothing.

@@ -16,8 +16,11 @@ import (
 // Pauses before a tunnel is dialled again: a random time up to baseDelay,
 // doubled with each failure, up to maxDelay ("full jitter"); and before that as
 // long as the answer to the last upgrade asks for (Retry-After, RFC 9110, Section
-// 10.2.3), up to maxRetryAfter.
+// 10.2.3), up to maxRetryAfter. After a tunnel that was opened and lost before
+// usefulAge it is no less than half of that: so no more than 10 are opened in
+// 30 s.
 const (
+	usefulAge     = 10 * time.Second
 	baseDelay     = 500 * time.Millisecond
 	maxDelay      = 10 * time.Second
 	maxRetryAfter = 30 * time.Second
@@ -52,7 +55,8 @@ type target struct {
 	nextProbe   time.Time
 	links       []*link // that take streams
 	dialling    *dial
-	failures    int       // of the tunnel in a row, a lost one counting as one
+	failures    int       // to open a tunnel, in a row
+	short       int       // tunnels in a row that were lost before they were of use
 	failedAt    time.Time // when the tunnel failed last
 	notBefore   time.Time // when it may be dialled again, as its server asks
 	closed      bool
@@ -198,11 +202,15 @@ func (t *target) finish(d *dial) {
 
 // pause returns how long to wait before the next dial; t.mu is held.
 func (t *target) pause() time.Duration {
-	if t.failures == 0 {
-		return 0
+	wait := max(0, time.Until(t.notBefore))
+	if t.failures > 0 {
+		wait += rand.N(min(baseDelay<<min(t.failures-1, 10), maxDelay))
 	}
-	limit := min(baseDelay<<min(t.failures-1, 10), maxDelay)
-	return max(0, time.Until(t.notBefore)) + rand.N(limit)
+	if t.short > 0 {
+		limit := min(baseDelay<<min(t.short-1, 10), maxDelay)
+		wait += max(0, limit/2+rand.N(limit/2)-time.Since(t.failedAt))
+	}
+	return wait
 }
 
 // retryAfter returns how long the answer of which err tells asks to wait.
@@ -246,8 +254,10 @@ func (t *target) without(l *link) bool {
 func (t *target) drop(l *link, err error) {
 	t.mu.Lock()
 	if t.without(l) {
-		t.failures++
-		t.failedAt = time.Now()
+		if t.failedAt = time.Now(); t.failedAt.Sub(l.born) >= usefulAge {
+			t.short = 0
+		}
+		t.short++
 		t.policy.tunnelFailed(err)
 		if !l.isProven() && t.policy.verdict.way == Tunnel {
 			t.policy.bothFailed()

@@ -25,6 +25,8 @@ type Attachment struct {
 	born    time.Time
 	resumes bool // it is not the first
 
+	received, acked uint64 // by either side, when the carrier was attached
+
 	behind  atomic.Bool // what comes was received before, or may have been
 	reading bool        // skip is known; belongs to the reader, as does
 	skip    uint64      // how much of what comes was received before
@@ -121,10 +123,13 @@ func (a *Attachment) Attach(carrier Carrier, received uint64) error {
 	a.behind.Store(true)
 	c.told.Store(max(c.told.Load(), a.fix()))
 	replayed := c.out.resume(received)
+	a.received, a.acked = c.in.Load(), c.out.start
+	c.elsewhere = elsewhere{}
 	c.grow.begin()
 	before := c.cur.Swap(a)
 	a.resumes = c.last.Swap(a) != nil
 	if before != nil {
+		c.pace.ended(a.born, c.wasUseful(before, a.born), errReplaced)
 		c.replace(before)
 	}
 	c.attached(a, before == nil, replayed)
@@ -180,11 +185,17 @@ func (c *Conn) cut(a *Attachment, err error) {
 		c.finish()
 		return
 	}
-	c.cutAt, c.cutBy = time.Now(), err
-	if !c.renewing { // a server may have let it go for the next one
-		c.ages.died(c.cutAt.Sub(a.born))
+	now := time.Now()
+	useful := c.wasUseful(a, now)
+	c.pace.ended(now, useful, err)
+	if useful || c.cutAt.IsZero() {
+		c.cutAt = now
 	}
-	c.beat.reset(c, c.window())
+	c.cutBy = err
+	if !c.renewing { // a server may have let it go for the next one
+		c.ages.died(now.Sub(a.born))
+	}
+	c.beat.reset(c, max(0, c.window()-now.Sub(c.cutAt)))
 	c.cfg.Observe.cut(err)
 	c.redial()
 }

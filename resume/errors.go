@@ -11,6 +11,7 @@ import (
 var (
 	errPeerEnded = fmt.Errorf("resume: the peer has closed: %w", syscall.EPIPE)
 	errOvertaken = errors.New("resume: another carrier came first")
+	errReplaced  = errors.New("resume: the server asked for another carrier")
 	errSilent    = errors.New("resume: nothing was heard for too long")
 	errNoByte    = errors.New("resume: the new carrier was accepted, but no byte came: a hop on the way does not relay it")
 	errEvicted   = errors.New("resume: there are too many sessions")
