@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 
 	"culvert/internal/ready"
+	"culvert/internal/spiffe"
 )
 
 // conn is what DialContext returns: a native connection or a stream of the
@@ -65,8 +66,10 @@ func authInfo(c net.Conn) credentials.AuthInfo {
 		_, info, _ := insecure.NewCredentials().ClientHandshake(context.Background(), "", nil)
 		return info
 	}
+	state := t.ConnectionState()
 	return credentials.TLSInfo{
-		State:          t.ConnectionState(),
+		State:          state,
+		SPIFFEID:       spiffe.ID(&state),
 		CommonAuthInfo: credentials.CommonAuthInfo{SecurityLevel: credentials.PrivacyAndIntegrity},
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"culvert/internal/clientaddr"
@@ -48,11 +49,14 @@ const (
 // in use.
 type Config struct {
 	// TLS makes Listen serve TLS; h2 and http/1.1 are added to its
-	// NextProtos. Nil means cleartext. New does not use it: there the
+	// NextProtos, and to those of what its GetConfigForClient returns. Nil
+	// means cleartext. New does not use it: there the
 	// request tells whether it came over TLS.
 	TLS *tls.Config
 
-	// Path is the upgrade path of Listen. "" means "/culvert".
+	// Path is the upgrade path of Listen, with or without its first slash. A
+	// request's path has to be spelled as this one, escapes included. ""
+	// means "/culvert".
 	Path string
 
 	// Handler gets every HTTP/1.1 request to another path. Nil means 404.
@@ -162,8 +166,10 @@ type Config struct {
 	MaxUnread int64
 
 	// SamePrincipal decides whether the principal that Authorize returned for
-	// a request to resume is the one that opened the tunnel. Nil means
-	// reflect.DeepEqual. A client certificate has to be the same in any case.
+	// a request to resume is the one that opened the tunnel, also where the
+	// client's certificate was renewed meanwhile. For a principal that is nil
+	// it gets the client's certificate, an *x509.Certificate, if TLS showed
+	// one. Nil means reflect.DeepEqual, and the same certificate.
 	SamePrincipal func(opened, resumes any) bool
 
 	// WebSocket and Mux configure the layers beneath.
@@ -195,15 +201,38 @@ func (c *Config) withDefaults() Config {
 	r.ForwardedHeader = cmp.Or(r.ForwardedHeader, clientaddr.XForwardedFor)
 	r.MaxUnread = cmp.Or(r.MaxUnread, defaultMaxUnread)
 	r.Logger = cmp.Or(r.Logger, slog.New(slog.DiscardHandler))
+	if !strings.HasPrefix(r.Path, "/") {
+		r.Path = "/" + r.Path
+	}
 	if r.TLS != nil {
-		r.TLS = r.TLS.Clone()
-		for _, p := range []string{"h2", "http/1.1"} {
-			if !slices.Contains(r.TLS.NextProtos, p) {
-				r.TLS.NextProtos = append(r.TLS.NextProtos, p)
-			}
-		}
+		r.TLS = withProtocols(r.TLS)
 	}
 	return r
+}
+
+// withProtocols returns cfg with the protocols of the port, for the
+// configurations too that its GetConfigForClient returns. Those are cloned for
+// each handshake, as grpc's own credentials do: crypto/tls takes the keys of
+// session tickets from cfg then, unless they have some of their own.
+func withProtocols(cfg *tls.Config) *tls.Config {
+	cfg = cfg.Clone()
+	for _, p := range []string{"h2", "http/1.1"} {
+		if !slices.Contains(cfg.NextProtos, p) {
+			cfg.NextProtos = append(slices.Clip(cfg.NextProtos), p)
+		}
+	}
+	choose := cfg.GetConfigForClient
+	if choose == nil {
+		return cfg
+	}
+	cfg.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+		chosen, err := choose(hello)
+		if err != nil || chosen == nil {
+			return nil, err
+		}
+		return withProtocols(chosen), nil
+	}
+	return cfg
 }
 
 // RefusedError is what Config.Authorize returns to pick the answer.

@@ -5,12 +5,12 @@ import (
 	"crypto/tls"
 	"errors"
 	"net"
-	"net/url"
 
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 
 	"culvert/internal/ready"
+	"culvert/internal/spiffe"
 )
 
 // conn is what Accept returns: a native connection or a stream of a tunnel,
@@ -54,21 +54,9 @@ func authInfo(state *tls.ConnectionState) credentials.AuthInfo {
 	}
 	return credentials.TLSInfo{
 		State:          *state,
-		SPIFFEID:       spiffeID(state),
+		SPIFFEID:       spiffe.ID(state),
 		CommonAuthInfo: credentials.CommonAuthInfo{SecurityLevel: credentials.PrivacyAndIntegrity},
 	}
-}
-
-// spiffeID returns the SPIFFE ID in the client's certificate, as grpc's own
-// TLS credentials do: the only URI of the leaf, of scheme spiffe.
-func spiffeID(state *tls.ConnectionState) *url.URL {
-	if len(state.PeerCertificates) == 0 || len(state.PeerCertificates[0].URIs) != 1 {
-		return nil
-	}
-	if uri := state.PeerCertificates[0].URIs[0]; uri.Scheme == "spiffe" && uri.Host != "" {
-		return uri
-	}
-	return nil
 }
 
 // transportCredentials tells grpc what Accept's connections already are.

@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"slices"
 	"sync"
 	"time"
@@ -27,6 +28,7 @@ import (
 // http.Handler of the upgrade path. All its methods may be called concurrently.
 type Listener struct {
 	cfg      Config
+	path     string // of the upgrade, as a request spells it
 	upgrader wsconn.Upgrader
 	port     net.Listener // nil if made by New
 	web      *http.Server // HTTP/1.1 of the port
@@ -95,7 +97,8 @@ func Wrap(port net.Listener, cfg *Config) *Listener {
 func New(cfg *Config) *Listener {
 	full := cfg.withDefaults()
 	l := &Listener{
-		cfg: full,
+		cfg:  full,
+		path: (&url.URL{Path: full.Path}).EscapedPath(),
 		upgrader: wsconn.Upgrader{
 			Subprotocols:     []string{ProtocolV1, ProtocolRawV1},
 			CheckOrigin:      full.CheckOrigin,

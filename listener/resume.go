@@ -1,10 +1,11 @@
 package listener
 
 import (
-	"bytes"
+	"crypto/x509"
 	"errors"
 	"net"
 	"net/http"
+	"reflect"
 
 	"culvert/internal/inner"
 	"culvert/resume"
@@ -18,11 +19,12 @@ func (c *Config) newSessions() *resume.Sessions {
 	}
 	s := &resume.Sessions{Config: cfg, Max: c.MaxResumable, MaxReplay: c.MaxReplay}
 	s.Key = func(principal any) any { return keyOf(principal.(owner).principal) }
-	if same := c.SamePrincipal; same != nil {
-		s.Same = func(opened, resumes any) bool {
-			a, b := opened.(owner), resumes.(owner)
-			return same(a.principal, b.principal) && bytes.Equal(a.certificate, b.certificate)
+	s.Same = func(opened, resumes any) bool {
+		a, b := opened.(owner), resumes.(owner)
+		if same := c.SamePrincipal; same != nil {
+			return same(a.who(), b.who())
 		}
+		return reflect.DeepEqual(a.principal, b.principal) && a.certificate.Equal(b.certificate)
 	}
 	return s
 }
@@ -30,15 +32,23 @@ func (c *Config) newSessions() *resume.Sessions {
 // owner is whose a session is.
 type owner struct {
 	principal   any
-	certificate []byte // of the client, if it showed one in TLS
+	certificate *x509.Certificate // of the client, nil if it showed none in TLS
 }
 
 func ownerOf(r *http.Request, principal any) owner {
 	o := owner{principal: principal}
 	if r.TLS != nil && len(r.TLS.PeerCertificates) > 0 {
-		o.certificate = r.TLS.PeerCertificates[0].Raw
+		o.certificate = r.TLS.PeerCertificates[0]
 	}
 	return o
+}
+
+// who returns what SamePrincipal gets.
+func (o owner) who() any {
+	if o.principal == nil && o.certificate != nil {
+		return o.certificate
+	}
+	return o.principal
 }
 
 // upgrade makes w a tunnel's connection: one that outlives its WebSocket if the

@@ -19,7 +19,7 @@ func (l *Listener) route(w http.ResponseWriter, r *http.Request) {
 	l.handshakes.end(c.handshake)
 	r.TLS = tlsState(c)
 	switch {
-	case r.URL.Path == l.cfg.Path:
+	case r.URL.EscapedPath() == l.path:
 		l.ServeHTTP(w, r)
 	case isGRPC(r):
 		l.refuseDowngraded(w)

@@ -35,16 +35,35 @@ func Server(ctx context.Context, c net.Conn, cfg *tls.Config) (*Conn, error) {
 	return handshake(ctx, c, tls.Server(cork.New(c), prepare(cfg)))
 }
 
+// prepare returns cfg with the protocol and TLS 1.3 at least, for what its
+// GetConfigForClient returns too.
 func prepare(cfg *tls.Config) *tls.Config {
 	cfg = cfg.Clone()
 	cfg.NextProtos = []string{protocol}
 	cfg.MinVersion = max(cfg.MinVersion, tls.VersionTLS13)
+	choose := cfg.GetConfigForClient
+	if choose == nil {
+		return cfg
+	}
+	cfg.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+		chosen, err := choose(hello)
+		if err != nil || chosen == nil {
+			return nil, err
+		}
+		return prepare(chosen), nil
+	}
 	return cfg
 }
 
 func handshake(ctx context.Context, c net.Conn, t *tls.Conn) (*Conn, error) {
 	if err := t.HandshakeContext(ctx); err != nil {
 		return nil, fmt.Errorf("inner TLS: %w", err)
+	}
+	switch state := t.ConnectionState(); {
+	case state.NegotiatedProtocol != protocol:
+		return nil, fmt.Errorf("inner TLS: the peer negotiated %q (ALPN) and not %s: it is no end of a tunnel", state.NegotiatedProtocol, protocol)
+	case state.Version < tls.VersionTLS13:
+		return nil, fmt.Errorf("inner TLS: the peer negotiated %s, and TLS 1.3 is the least", tls.VersionName(state.Version))
 	}
 	ready, _ := c.(readyWriter)
 	return &Conn{Writer: cork.NewWriter(t), ready: ready}, nil
