@@ -160,9 +160,10 @@ func (c *Conn) attached(a *Attachment, wasCut bool, replayed int64) {
 	c.renewing = false
 	c.steerLocked()
 	c.beat.begin(c)
-	if c.owed.any() || a.resumes || c.isClosed {
-		c.owe(func(o *owed) { o.ack, o.end = a.resumes || o.ack, c.isClosed })
+	if first := c.dial != nil && !a.resumes; first || c.owed.any() || a.resumes || c.isClosed {
+		c.owe(func(o *owed) { o.ack, o.end = a.resumes || first || o.ack, c.isClosed })
 	}
+	c.awaitConfirmation()
 	if c.out.next < c.out.end && !c.flushing {
 		c.flushing = true
 		c.own(c.flushBehind)
@@ -186,6 +187,10 @@ func (c *Conn) cut(a *Attachment, err error) {
 		return
 	}
 	now := time.Now()
+	if c.unheard == deaf {
+		c.fail(&LostError{Cut: err, Cause: errUnconfirmed})
+		return
+	}
 	useful := c.wasUseful(a, now)
 	c.pace.ended(now, useful, err)
 	if useful || c.cutAt.IsZero() {

@@ -68,6 +68,7 @@ type Conn struct {
 	endAcked bool // the peer knows that this side has closed
 	finished bool // the carrier is being closed, or was
 
+	unheard  hearing // of a server's stream: whether its client knows of it
 	owed     owed
 	texting  bool // sendTexts is running, or a text rides
 	rides    bool // an acknowledgement is to ride with the next small piece

@@ -202,6 +202,7 @@ func (c *Conn) prepareAs(r Request) (*Attachment, error) {
 		return nil, err
 	}
 	c.attempts = r.Attempt
+	c.confirm()
 	return c.prepare(), nil
 }
 
