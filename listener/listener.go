@@ -18,6 +18,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/net/http2"
+
 	"culvert/internal/clientaddr"
 	"culvert/mux"
 	"culvert/resume"
@@ -33,7 +35,10 @@ type Listener struct {
 	port     net.Listener // nil if made by New
 	web      *http.Server // HTTP/1.1 of the port
 	webConns *queue       // its connections
-	conns    chan *conn   // to be accepted
+	web2     *http.Server // HTTP/2 of the port that is not gRPC
+	h2       *http2.Server
+	handles  bool       // Config.Handler was set
+	conns    chan *conn // to be accepted
 	closed   chan struct{}
 	sessions *resume.Sessions
 	infos    sync.Map // net.Addr of a tunnel's connections to its *Info
@@ -83,6 +88,7 @@ func Wrap(port net.Listener, cfg *Config) *Listener {
 		ConnState:         l.onWebState,
 		ErrorLog:          errorLog(l.cfg.Logger),
 	}
+	l.web2, l.h2 = l.newWeb2()
 	l.owned.Add(2)
 	go func() {
 		defer l.owned.Done()
@@ -97,8 +103,9 @@ func Wrap(port net.Listener, cfg *Config) *Listener {
 func New(cfg *Config) *Listener {
 	full := cfg.withDefaults()
 	l := &Listener{
-		cfg:  full,
-		path: (&url.URL{Path: full.Path}).EscapedPath(),
+		cfg:     full,
+		handles: cfg != nil && cfg.Handler != nil,
+		path:    (&url.URL{Path: full.Path}).EscapedPath(),
 		upgrader: wsconn.Upgrader{
 			Subprotocols:     []string{ProtocolV1, ProtocolRawV1},
 			CheckOrigin:      full.CheckOrigin,
@@ -186,7 +193,8 @@ func (l *Listener) Close() error {
 		l.owned.Add(1)
 		go func() {
 			defer l.owned.Done()
-			_ = l.web.Shutdown(context.Background()) // idle ones now, busy ones when they are done
+			_ = l.web2.Shutdown(context.Background()) // GOAWAY: it has no listeners to wait for
+			_ = l.web.Shutdown(context.Background())  // idle ones now, busy ones when they are done
 		}()
 	}
 	l.mu.Unlock()

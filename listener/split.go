@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"culvert/internal/cork"
-	"culvert/internal/ready"
 )
 
 // preface is what a client of HTTP/2 sends first (RFC 9113, Section 3.4). No
@@ -72,6 +71,12 @@ func (l *Listener) pause(d time.Duration) bool {
 // HTTP/1.1 server.
 func (l *Listener) split(c net.Conn, h *handshake) {
 	inner, isHTTP2, err := l.tellApart(c)
+	var first *flight
+	if err == nil && isHTTP2 {
+		if first, err = l.readFlight(inner); err != nil {
+			inner = c
+		}
+	}
 	l.handshakes.known(h) // before somebody has it: Close spares what was handed out
 	if err != nil || l.isClosed() {
 		l.handshakes.end(h)
@@ -91,9 +96,17 @@ func (l *Listener) split(c net.Conn, h *handshake) {
 		l.webConns.put(web)
 		return
 	}
-	addr := inner.RemoteAddr()
-	l.deliver(&conn{Conn: inner, Reader: ready.New(inner), auth: authInfo(tlsState(inner)), addr: addr}, nil)
-	l.handshakes.end(h)
+	l.deliverHTTP2(inner, first, h)
+}
+
+// readFlight reads what a client of HTTP/2 sends first: c, which it may have
+// begun to sniff.
+func (l *Listener) readFlight(c net.Conn) (*flight, error) {
+	var head []byte
+	if s, ok := c.(*sniffed); ok {
+		head, s.head = s.head, nil
+	}
+	return readFlight(c, head, l.cfg.HandshakeTimeout)
 }
 
 // isClosed reports whether Close was called.

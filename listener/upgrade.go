@@ -2,11 +2,9 @@ package listener
 
 import (
 	"errors"
-	"mime"
 	"net"
 	"net/http"
 	"net/netip"
-	"strings"
 	"time"
 
 	"culvert/internal/clientaddr"
@@ -150,10 +148,7 @@ func notFound(w http.ResponseWriter, r *http.Request) {
 }
 
 // isGRPC reports whether r is a gRPC call that some hop turned into HTTP/1.1.
-func isGRPC(r *http.Request) bool {
-	mediaType, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	return mediaType == "application/grpc" || strings.HasPrefix(mediaType, "application/grpc+")
-}
+func isGRPC(r *http.Request) bool { return isGRPCType(r.Header.Get("Content-Type")) }
 
 // refuseDowngraded answers a gRPC call that came over HTTP/1.1: the way is not
 // HTTP/2 from end to end, and the tunnel is where to go. The answer does not
