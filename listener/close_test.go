@@ -13,6 +13,9 @@ import (
 	"culvert/wsconn"
 )
 
+// opening is what a client of HTTP/2 sends first: its preface and SETTINGS.
+const opening = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00"
+
 // native connects as a client of HTTP/2 does and returns both ends.
 func native(t *testing.T, l *listener.Listener) (client, server net.Conn) {
 	t.Helper()
@@ -21,7 +24,7 @@ func native(t *testing.T, l *listener.Listener) (client, server net.Conn) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = client.Close() })
-	_, _ = io.WriteString(client, "PRI ")
+	_, _ = io.WriteString(client, opening)
 	server, err = l.Accept()
 	if err != nil {
 		t.Fatal(err)
@@ -82,9 +85,9 @@ func TestCloseKeepsNative(t *testing.T) {
 		client, server := native(t, l)
 		_ = l.Close()
 		pass(t, server, client, "still there")
-		got := make([]byte, len("PRI "))
-		if _, err := io.ReadFull(server, got); err != nil || string(got) != "PRI " {
-			t.Fatalf("Read: got %q, %v, want the preface's beginning", got, err)
+		got := make([]byte, len(opening))
+		if _, err := io.ReadFull(server, got); err != nil || string(got) != opening {
+			t.Fatalf("Read: got %q, %v, want the preface and SETTINGS", got, err)
 		}
 		_ = server.Close()
 		if err := l.Shutdown(t.Context()); err != nil {

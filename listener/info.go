@@ -42,8 +42,8 @@ func (l *Listener) ServerOptions() []grpc.ServerOption {
 	return append([]grpc.ServerOption{
 		grpc.Creds(l.Credentials()),
 		grpc.ChainUnaryInterceptor(l.unaryInfo),
-		grpc.ChainStreamInterceptor(interceptVerification, l.streamInfo),
-		grpc.UnknownServiceHandler(unknown),
+		grpc.ChainStreamInterceptor(l.interceptVerification, l.streamInfo),
+		grpc.UnknownServiceHandler(l.unknown),
 	}, ready.ServerOptions()...)
 }
 

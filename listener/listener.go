@@ -16,6 +16,7 @@ import (
 	"net/url"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/net/http2"
@@ -44,6 +45,8 @@ type Listener struct {
 	infos    sync.Map // net.Addr of a tunnel's connections to its *Info
 	counters counters
 	unread   *mux.Budget
+
+	verifying atomic.Int64 // RPCs that are verifications
 
 	handshakes handshakes
 	pace       pace // of TLS handshakes

@@ -154,7 +154,7 @@ func TestSplit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const hello = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+	const hello = opening
 	for name, cfg := range map[string]*listener.Config{"cleartext": nil, "ALPN": {TLS: server}} {
 		t.Run(name, func(t *testing.T) {
 			l := listen(t, cfg)

@@ -22,13 +22,16 @@ const (
 	verifyMessages = 4
 	verifySize     = 1 << 10
 	verifyTimeout  = 10 * time.Second
+	verifyAtOnce   = 64 // that a Listener's grpc.Server answers: each may decode as much as a message may have
 )
 
-// unknown serves what no service is registered for: verifications.
-func unknown(_ any, ss grpc.ServerStream) error {
+// unknown serves what no service is registered for: verifications, which a hop
+// has put on a connection beside other RPCs. Those on a connection of their own
+// do not come here (verification.go).
+func (l *Listener) unknown(_ any, ss grpc.ServerStream) error {
 	method, _ := grpc.MethodFromServerStream(ss)
 	if method == verifyMethod {
-		return verify(ss)
+		return l.verify(ss)
 	}
 	service, name, _ := strings.Cut(strings.TrimPrefix(method, "/"), "/")
 	return status.Errorf(codes.Unimplemented, "unknown service or method: service %q, method %q", service, name)
@@ -36,15 +39,20 @@ func unknown(_ any, ss grpc.ServerStream) error {
 
 // interceptVerification answers verifications ahead of other interceptors and
 // of another handler of unknown services.
-func interceptVerification(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, h grpc.StreamHandler) error {
+func (l *Listener) interceptVerification(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, h grpc.StreamHandler) error {
 	if info.FullMethod == verifyMethod {
-		return verify(ss)
+		return l.verify(ss)
 	}
 	return h(srv, ss)
 }
 
 // verify sends each message back at once, while the request stays open.
-func verify(ss grpc.ServerStream) error {
+func (l *Listener) verify(ss grpc.ServerStream) error {
+	if l.verifying.Add(1) > verifyAtOnce {
+		l.verifying.Add(-1)
+		return status.Error(codes.ResourceExhausted, "too many verifications at once")
+	}
+	defer l.verifying.Add(-1)
 	ended := make(chan error, 1)
 	go func() { ended <- echo(ss) }()
 	timer := time.NewTimer(verifyTimeout)
