@@ -25,8 +25,6 @@ type Attachment struct {
 	born    time.Time
 	resumes bool // it is not the first
 
-	received, acked uint64 // by either side, when the carrier was attached
-
 	behind  atomic.Bool // what comes was received before, or may have been
 	reading bool        // skip is known; belongs to the reader, as does
 	skip    uint64      // how much of what comes was received before
@@ -123,13 +121,10 @@ func (a *Attachment) Attach(carrier Carrier, received uint64) error {
 	a.behind.Store(true)
 	c.told.Store(max(c.told.Load(), a.fix()))
 	replayed := c.out.resume(received)
-	a.received, a.acked = c.in.Load(), c.out.start
-	c.elsewhere = elsewhere{}
 	c.grow.begin()
 	before := c.cur.Swap(a)
 	a.resumes = c.last.Swap(a) != nil
 	if before != nil {
-		c.pace.ended(a.born, c.wasUseful(before, a.born), errReplaced)
 		c.replace(before)
 	}
 	c.attached(a, before == nil, replayed)
@@ -160,10 +155,9 @@ func (c *Conn) attached(a *Attachment, wasCut bool, replayed int64) {
 	c.renewing = false
 	c.steerLocked()
 	c.beat.begin(c)
-	if first := c.dial != nil && !a.resumes; first || c.owed.any() || a.resumes || c.isClosed {
-		c.owe(func(o *owed) { o.ack, o.end = a.resumes || first || o.ack, c.isClosed })
+	if c.owed.any() || a.resumes || c.isClosed {
+		c.owe(func(o *owed) { o.ack, o.end = a.resumes || o.ack, c.isClosed })
 	}
-	c.awaitConfirmation()
 	if c.out.next < c.out.end && !c.flushing {
 		c.flushing = true
 		c.own(c.flushBehind)
@@ -186,21 +180,11 @@ func (c *Conn) cut(a *Attachment, err error) {
 		c.finish()
 		return
 	}
-	now := time.Now()
-	if c.unheard == deaf {
-		c.fail(&LostError{Cut: err, Cause: errUnconfirmed})
-		return
-	}
-	useful := c.wasUseful(a, now)
-	c.pace.ended(now, useful, err)
-	if useful || c.cutAt.IsZero() {
-		c.cutAt = now
-	}
-	c.cutBy = err
+	c.cutAt, c.cutBy = time.Now(), err
 	if !c.renewing { // a server may have let it go for the next one
-		c.ages.died(now.Sub(a.born))
+		c.ages.died(c.cutAt.Sub(a.born))
 	}
-	c.beat.reset(c, max(0, c.window()-now.Sub(c.cutAt)))
+	c.beat.reset(c, c.window())
 	c.cfg.Observe.cut(err)
 	c.redial()
 }

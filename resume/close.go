@@ -23,7 +23,7 @@ func (c *Conn) Close() error {
 	c.steerLocked()
 	c.room.Ring()
 	switch {
-	case c.isOver() || c.last.Load() == nil || c.unheard == deaf:
+	case c.isOver() || c.last.Load() == nil:
 		c.finish()
 	default:
 		c.owe(func(o *owed) { o.end = true })

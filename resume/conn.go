@@ -68,19 +68,16 @@ type Conn struct {
 	endAcked bool // the peer knows that this side has closed
 	finished bool // the carrier is being closed, or was
 
-	unheard  hearing // of a server's stream: whether its client knows of it
 	owed     owed
 	texting  bool // sendTexts is running, or a text rides
 	rides    bool // an acknowledgement is to ride with the next small piece
 	ackTimer *time.Timer
 
-	beat      heartbeat
-	ages      ages
-	pace      pacer
-	elsewhere elsewhere
-	cutAt     time.Time // when the stream lost the latest carrier that was of use
-	cutBy     error     // and why
-	noWay     error     // why it got no other yet
+	beat  heartbeat
+	ages  ages
+	cutAt time.Time // when the stream lost its carrier
+	cutBy error     // and why
+	noWay error     // why it got no other yet
 
 	onFinish func() // called with mu held when the stream has ended
 	owned    sync.WaitGroup

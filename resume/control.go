@@ -9,7 +9,7 @@ func (o *owed) any() bool { return o.ack || o.end || o.ping || o.pong || o.drain
 // since who provokes it, the reader, must not wait for a writer. mu is held.
 func (c *Conn) owe(set func(*owed)) {
 	set(&c.owed)
-	if c.owed.any() && !c.texting && !c.isMute() && c.cur.Load() != nil {
+	if c.owed.any() && !c.texting && c.cur.Load() != nil {
 		c.texting = true
 		c.own(c.sendTexts)
 	}
@@ -23,7 +23,7 @@ func (c *Conn) sendTexts() {
 	defer c.mu.Unlock()
 	for {
 		a := c.cur.Load()
-		if a == nil || !c.owed.any() || c.isMute() {
+		if a == nil || !c.owed.any() {
 			c.texting = c.finished // nothing follows that
 			if c.finished {
 				c.mu.Unlock()
@@ -49,7 +49,7 @@ func (c *Conn) sendTexts() {
 // rider returns the acknowledgement that is to ride with p on a, nil if there is
 // none or it has to wait. If there is one, rode has to follow. mu is held.
 func (c *Conn) rider(a *Attachment, p *piece) []byte {
-	if c.texting || c.isMute() || c.isHeld() || p.framed || a.joiner == nil {
+	if c.texting || c.isHeld() || p.framed || a.joiner == nil {
 		return nil
 	}
 	c.rides = false
@@ -123,7 +123,6 @@ func (a *Attachment) OnText(text []byte) {
 	if c.cur.Load() != a {
 		return // overtaken
 	}
-	c.confirm()
 	if err == nil {
 		c.beat.heard()
 		err = c.onText(m)

@@ -9,14 +9,12 @@ import (
 )
 
 var (
-	errPeerEnded   = fmt.Errorf("resume: the peer has closed: %w", syscall.EPIPE)
-	errOvertaken   = errors.New("resume: another carrier came first")
-	errReplaced    = errors.New("resume: the server asked for another carrier")
-	errUnconfirmed = errors.New("resume: the client does not know that it may resume: a hop dropped the field of the answer that grants it")
-	errSilent      = errors.New("resume: nothing was heard for too long")
-	errNoByte      = errors.New("resume: the new carrier was accepted, but no byte came: a hop on the way does not relay it")
-	errEvicted     = errors.New("resume: there are too many sessions")
-	errStuck       = errors.New("resume: the carrier was cut to interrupt a Write")
+	errPeerEnded = fmt.Errorf("resume: the peer has closed: %w", syscall.EPIPE)
+	errOvertaken = errors.New("resume: another carrier came first")
+	errSilent    = errors.New("resume: nothing was heard for too long")
+	errNoByte    = errors.New("resume: the new carrier was accepted, but no byte came: a hop on the way does not relay it")
+	errEvicted   = errors.New("resume: there are too many sessions")
+	errStuck     = errors.New("resume: the carrier was cut to interrupt a Write")
 )
 
 // LostError ends a stream that was cut and not resumed.

@@ -79,25 +79,15 @@ func Received(h http.Header) (uint64, error) {
 	return n, nil
 }
 
-// Instance returns the name of the server that an answer tells, "" if none.
-func Instance(h http.Header) string { return h.Get(headerInstance) }
-
-// Refusal returns what an answer with another status than the one hoped for
-// means, nil if it is not final: it comes from a hop in between, or the server
-// may change its mind. granted is the Instance of the server that granted the
-// session; a 404 of another one is an *ElsewhereError, all else a *RefusedError.
-func Refusal(granted string, status int, h http.Header, reason string) error {
-	instance := Instance(h)
-	if instance == "" {
+// Refusal returns the *RefusedError that an answer with another status than the
+// one hoped for means, nil if it is not final: it comes from a hop in between,
+// or the server may change its mind.
+func Refusal(status int, h http.Header, reason string) error {
+	if h.Get(headerInstance) == "" {
 		return nil
 	}
 	switch status {
-	case http.StatusNotFound:
-		if granted != "" && instance != granted {
-			return &ElsewhereError{instance, reason}
-		}
-		return &RefusedError{status, reason}
-	case http.StatusBadRequest, http.StatusForbidden, http.StatusConflict:
+	case http.StatusBadRequest, http.StatusForbidden, http.StatusNotFound, http.StatusConflict:
 		return &RefusedError{status, reason}
 	}
 	return nil

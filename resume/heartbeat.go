@@ -95,7 +95,7 @@ func (c *Conn) look(a *Attachment, now time.Time) time.Duration {
 		}
 		next = c.cfg.FirstByteTimeout - age
 	}
-	if ping := c.patience(); ping > 0 && c.unheard != deaf {
+	if ping := c.patience(); ping > 0 {
 		switch {
 		case silent >= c.cfg.SilenceTimeout:
 			c.cut(a, errSilent)

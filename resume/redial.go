@@ -32,12 +32,6 @@ func (c *Conn) redialLoop(ctx context.Context) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for failures := 0; c.wantsCarrier(); {
-		if wait := time.Until(c.pace.notBefore); wait > 0 {
-			c.mu.Unlock()
-			pause(ctx, wait)
-			c.mu.Lock()
-			continue
-		}
 		a := c.prepare()
 		c.mu.Unlock()
 		carrier, received, err := c.dial(ctx, a)
@@ -52,20 +46,10 @@ func (c *Conn) redialLoop(ctx context.Context) {
 			continue
 		}
 		var refused *RefusedError
-		var other *ElsewhereError
-		wait, search := time.Duration(0), false
-		if errors.As(err, &other) {
-			wait, search = c.elsewhere.next(time.Now(), other.Instance)
-		}
 		switch {
-		case search:
-			c.noWay = err
-			c.mu.Unlock()
-			pause(ctx, wait)
-			c.mu.Lock()
 		case c.cur.Load() != nil:
 			c.renewing = false
-		case errors.As(err, &refused), other != nil:
+		case errors.As(err, &refused):
 			c.fail(&LostError{Cut: c.cutBy, Cause: err, After: time.Since(c.cutAt)})
 		default:
 			c.noWay = err

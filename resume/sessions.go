@@ -202,7 +202,6 @@ func (c *Conn) prepareAs(r Request) (*Attachment, error) {
 		return nil, err
 	}
 	c.attempts = r.Attempt
-	c.confirm()
 	return c.prepare(), nil
 }
 

@@ -179,9 +179,6 @@ func (c *Conn) flush() {
 			c.rode()
 		}
 		c.out.sentAs(&p, mask)
-		if c.unheard == deaf {
-			c.forget()
-		}
 		if err != nil {
 			c.cut(a, err)
 		}
