@@ -127,6 +127,9 @@ func (s *session) redial(ctx context.Context, a *resume.Attachment) (resume.Carr
 	if err != nil {
 		return nil, 0, fmt.Errorf("fallback: %w", err)
 	}
+	if a.Stuck() >= 2 {
+		s.frames.TooLarge(d.maxFrame())
+	}
 	limit := s.frames.Get()
 	wd := d.webSocketDialer()
 	wd.Header = header

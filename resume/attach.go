@@ -27,7 +27,9 @@ type Attachment struct {
 
 	since    time.Time // born, or that of the carrier whose place it took without a cut
 	progress uint64    // Conn.progress when it was attached
-	sent     uint64    // how many bytes had been sent by then
+	acked    uint64    // how many bytes the peer had acknowledged by then
+	sent     uint64    // how many had been sent by then
+	stuck    int
 
 	behind  atomic.Bool // what comes was received before, or may have been
 	reading bool        // skip is known; belongs to the reader, as does
@@ -42,7 +44,7 @@ func (c *Conn) Prepare() *Attachment {
 }
 
 func (c *Conn) prepare() *Attachment {
-	a := &Attachment{conn: c, attempt: c.attempts}
+	a := &Attachment{conn: c, attempt: c.attempts, stuck: c.search.stuck}
 	c.attempts++
 	c.prepared = a
 	return a

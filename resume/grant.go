@@ -1,6 +1,9 @@
 package resume
 
-import "net/http"
+import (
+	"net/http"
+	"strings"
+)
 
 // Grant is what a client knows of its session. The zero value is none.
 type Grant struct {
@@ -21,7 +24,7 @@ func Granted(answer http.Header) Grant {
 // means: a *RefusedError is final, a *RetryError is if it goes on, and nil means
 // that it may pass within Config.Window. docs/PROTOCOL.md has the table.
 func (g Grant) Refusal(status int, answer http.Header, reason string) error {
-	refused := &RefusedError{status, reason}
+	refused := &RefusedError{status, strings.TrimSpace(reason)}
 	instance := answer.Get(headerInstance)
 	switch {
 	case status == http.StatusUnauthorized && instance != "":

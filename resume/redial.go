@@ -11,6 +11,7 @@ type search struct {
 	pace     pacer
 	refusals refusals
 	lostAt   time.Time     // when the latest useful carrier ended, or the first one
+	stuck    int           // see Attachment.Stuck
 	hurry    chan struct{} // gets one when the pause may be shorter than it was
 }
 
@@ -130,6 +131,7 @@ func (c *Conn) judge(a *Attachment, now time.Time, err error) {
 	case c.isUseful(a, now):
 		s.lostAt = now
 		s.pace.onUseful()
+		c.noteStuck(a)
 	default:
 		if s.lostAt.IsZero() {
 			s.lostAt = now
@@ -149,7 +151,7 @@ func (c *Conn) judge(a *Attachment, now time.Time, err error) {
 // it had acknowledged: the carrier before was of use. mu is held.
 func (c *Conn) accepted(a, before *Attachment, moved bool) {
 	s := &c.search
-	a.since, a.progress, a.sent = a.born, c.progress(), c.out.sent
+	a.since, a.progress, a.acked, a.sent = a.born, c.progress(), c.out.start, c.out.sent
 	if c.dial == nil {
 		return
 	}
@@ -157,6 +159,7 @@ func (c *Conn) accepted(a, before *Attachment, moved bool) {
 		a.since = before.since
 	}
 	if moved {
+		s.stuck = 0
 		s.pace.onUseful()
 		s.lostAt = a.born
 		if before == nil {
@@ -166,6 +169,24 @@ func (c *Conn) accepted(a, before *Attachment, moved bool) {
 	s.refusals = refusals{}
 	s.pace.onAccepted(a.born, a.progress)
 }
+
+// stuckFrom is how many bytes sent in vain may be a frame too large for a hop.
+const stuckFrom = 16 << 10
+
+// noteStuck counts a if the peer has got nothing of what was sent on it, though it
+// was of use; mu is held.
+func (c *Conn) noteStuck(a *Attachment) {
+	if c.out.start > a.acked || c.out.next-c.out.start <= stuckFrom {
+		c.search.stuck = 0
+		return
+	}
+	c.search.stuck++
+}
+
+// Stuck returns how many carriers in a row have ended, before a was prepared, of
+// which the peer got nothing, though more than 16 KiB were sent on each, and that
+// were of use for what the peer sent. A hop may pass no frame as large as these.
+func (a *Attachment) Stuck() int { return a.stuck }
 
 // Trouble returns how many attempts to get a carrier of use were in vain, one
 // after the other, and the error of the latest: dials that failed, and carriers
