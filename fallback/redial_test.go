@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -233,4 +234,52 @@ func TestRestarted(t *testing.T) {
 	if !errors.As(err, &lost) || !errors.As(err, &refused) || refused.StatusCode != 404 || lost.After > limit/2 {
 		t.Errorf("got %v, want it lost soon by a 404", err)
 	}
+}
+
+// TestStatusTells shows that Status tells of WebSockets that are accepted and cut.
+func TestStatusTells(t *testing.T) {
+	told := make(chan fallback.Status, 100)
+	w := &wires{}
+	d := &fallback.Dialer{Mode: fallback.WebSocket, NetDial: w.dial}
+	var addr string
+	d.Resume = &resume.Config{Observe: &resume.Observer{Useless: func(int, error) { told <- d.Status(addr) }}}
+	f := start(t, false, listener.Config{}, d)
+	addr = f.addr
+	c := f.client(t)
+	fourKinds(t.Context(), t, c, 100)
+	w.mu.Lock()
+	w.from = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		c, err := new(net.Dialer).DialContext(ctx, network, addr)
+		return &cutter{Conn: c}, err
+	}
+	w.mu.Unlock()
+	w.cut(nil)
+	var s fallback.Status
+	for range 4 {
+		s = <-told
+	}
+	var useless *resume.UselessError
+	if s.Failures < 3 || !errors.As(s.LastError, &useless) {
+		t.Errorf("got %d failures, %v, want some, and a UselessError", s.Failures, s.LastError)
+	}
+}
+
+// cutter cuts a connection behind the answer to the upgrade.
+type cutter struct {
+	net.Conn
+
+	answered bool
+}
+
+func (c *cutter) Read(p []byte) (int, error) {
+	if c.answered {
+		c.Conn.Close()
+		return 0, io.EOF
+	}
+	n, err := c.Conn.Read(p)
+	c.answered = true
+	if end := bytes.Index(p[:n], []byte("\r\n\r\n")); end > 0 {
+		n = end + 4
+	}
+	return n, err
 }

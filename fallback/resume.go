@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
@@ -145,8 +146,9 @@ func (s *session) redial(ctx context.Context, a *resume.Attachment) (resume.Carr
 	ws, err := wd.Dial(ctx, u.String())
 	d.Trace.upgraded(t.name, err)
 	if err != nil {
-		d.logger().Info("fallback: tunnel not resumed yet", "target", t.name, "attempt", a.Attempt(), "err", err)
-		return nil, 0, fmt.Errorf("fallback: tunnel to %s: %w", t.name, explainTLS(s.refusal(u, err)))
+		err = fmt.Errorf("fallback: tunnel to %s: %w", t.name, explainTLS(s.refusal(u, err)))
+		d.logger().Log(ctx, levelOf(err), "fallback: tunnel not resumed yet", "target", t.name, "attempt", a.Attempt(), "err", err)
+		return nil, 0, err
 	}
 	received, err := resume.Received(ws.Header())
 	if err != nil {
@@ -171,6 +173,16 @@ func (s *session) refusal(u *url.URL, err error) error {
 		return &refusalError{meaning, status}
 	}
 	return err
+}
+
+// levelOf returns at which level to log err: there may be many refusals of other
+// servers in a short time.
+func levelOf(err error) slog.Level {
+	var retry *resume.RetryError
+	if errors.As(err, &retry) {
+		return slog.LevelDebug
+	}
+	return slog.LevelInfo
 }
 
 // refusalError is an answer, and what it means to a session.

@@ -32,8 +32,8 @@ type Status struct {
 	Way       Way       // that the latest connection took
 	Reason    string    // why that way, in words
 	Since     time.Time // when it was chosen
-	Failures  int       // of native and of the tunnel, since either worked last
-	LastError error     // the latest of each; nil if both work, or were not tried
+	Failures  int       // of native, the tunnel and its next WebSocket, since each worked last
+	LastError error     // the latest of each; nil if all work, or were not tried
 	NextProbe time.Time // when native is tried beside the tunnel; zero if it is not
 }
 
@@ -46,7 +46,7 @@ func (d *Dialer) Status(addr string) Status {
 		return Status{Reason: "not dialled yet"}
 	}
 	t.mu.Lock()
-	defer t.mu.Unlock()
+	l := t.current
 	s := Status{
 		Way: t.way, Reason: t.reason, Since: t.since,
 		Failures:  t.policy.failures + t.failures,
@@ -55,5 +55,9 @@ func (d *Dialer) Status(addr string) Status {
 	if t.way == Tunnel && t.probing {
 		s.NextProbe = t.nextProbe
 	}
+	t.mu.Unlock()
+	failures, err := l.trouble()
+	s.Failures += failures
+	s.LastError = errors.Join(s.LastError, err)
 	return s
 }

@@ -27,6 +27,7 @@ type Attachment struct {
 
 	since    time.Time // born, or that of the carrier whose place it took without a cut
 	progress uint64    // Conn.progress when it was attached
+	in       uint64    // how many bytes had been received by then
 	acked    uint64    // how many bytes the peer had acknowledged by then
 	sent     uint64    // how many had been sent by then
 	stuck    int
@@ -129,6 +130,7 @@ func (a *Attachment) Attach(carrier Carrier, received uint64) error {
 	moved := received > c.out.start && !c.peerEnd
 	replayed := c.out.resume(received)
 	c.grow.begin()
+	c.begin(a, c.cur.Load())
 	before := c.cur.Swap(a)
 	a.resumes = c.last.Swap(a) != nil
 	if before != nil {

@@ -3,16 +3,34 @@ package resume
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"time"
 )
 
-// search is a client's search for carriers. Conn.mu guards it.
+// search is a client's search for carriers. Conn.mu guards it, but told.
 type search struct {
 	pace     pacer
 	refusals refusals
 	lostAt   time.Time     // when the latest useful carrier ended, or the first one
 	stuck    int           // see Attachment.Stuck
 	hurry    chan struct{} // gets one when the pause may be shorter than it was
+
+	told atomic.Pointer[trouble] // what of pace Trouble may tell; nil if that is nothing
+}
+
+// trouble is a number of failures in a row, and the error of the latest.
+type trouble struct {
+	failures int
+	last     error
+}
+
+// tell has Trouble tell what there is.
+func (s *search) tell() {
+	if s.pace.failures == 0 {
+		s.told.Store(nil)
+		return
+	}
+	s.told.Store(&trouble{s.pace.failures, s.pace.last})
 }
 
 // redial looks for a carrier, in the client's role; mu is held.
@@ -94,6 +112,7 @@ func (c *Conn) dialFailed(err error, now time.Time) {
 			s.pace.at = now.Add(soon)
 		}
 	}
+	s.tell()
 }
 
 // wantsCarrier reports whether redialLoop has to go on; mu is held.
@@ -125,6 +144,7 @@ func (c *Conn) isUseful(a *Attachment, now time.Time) bool {
 // server's window begins with every cut, a client's with that of a useful carrier.
 func (c *Conn) judge(a *Attachment, now time.Time, err error) {
 	s := &c.search
+	defer s.tell()
 	switch {
 	case c.dial == nil:
 		s.lostAt = now
@@ -146,17 +166,23 @@ func (c *Conn) judge(a *Attachment, now time.Time, err error) {
 	}
 }
 
+// begin notes where the stream is when a carries it from now on, perhaps in the
+// place of before; mu is held.
+func (c *Conn) begin(a, before *Attachment) {
+	a.since, a.in = a.born, c.in.Load()
+	if before != nil && c.dial != nil { // one after the other they last as long
+		a.since = before.since
+	}
+	a.progress, a.acked, a.sent = c.progress(), c.out.start, c.out.sent
+}
+
 // accepted notes that a is a client's next carrier, in the place of before if
 // that is not nil. moved says that the peer turned out to have received more than
 // it had acknowledged: the carrier before was of use. mu is held.
 func (c *Conn) accepted(a, before *Attachment, moved bool) {
 	s := &c.search
-	a.since, a.progress, a.acked, a.sent = a.born, c.progress(), c.out.start, c.out.sent
 	if c.dial == nil {
 		return
-	}
-	if before != nil { // one after the other they have lasted as long
-		a.since = before.since
 	}
 	if moved {
 		s.stuck = 0
@@ -168,6 +194,7 @@ func (c *Conn) accepted(a, before *Attachment, moved bool) {
 	}
 	s.refusals = refusals{}
 	s.pace.onAccepted(a.born, a.progress)
+	s.tell()
 }
 
 // stuckFrom is how many bytes sent in vain may be a frame too large for a hop.
@@ -191,14 +218,17 @@ func (a *Attachment) Stuck() int { return a.stuck }
 // Trouble returns how many attempts to get a carrier of use were in vain, one
 // after the other, and the error of the latest: dials that failed, and carriers
 // that ended within 10 s and had moved the stream by nothing. It returns 0 and
-// nil as soon as the present carrier is of use, and in the server's role.
+// nil as soon as the present carrier is of use, and in the server's role. Hooks may
+// call it.
 func (c *Conn) Trouble() (failures int, last error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if a := c.cur.Load(); a != nil && c.isUseful(a, time.Now()) {
+	t := c.search.told.Load()
+	if t == nil {
 		return 0, nil
 	}
-	return c.search.pace.failures, c.search.pace.last
+	if a := c.cur.Load(); a != nil && (c.in.Load() > a.in || time.Since(a.since) >= settleAfter) {
+		return 0, nil
+	}
+	return t.failures, t.last
 }
 
 // renew has a client look for a carrier in the place of the one that works; mu

@@ -213,3 +213,51 @@ func TestRenewalFails(t *testing.T) {
 		}
 	})
 }
+
+// deaf is a carrier whose hop swallows what is large, and passes what comes.
+type deaf struct{ Carrier }
+
+func (d deaf) Write(p []byte) (int, error) {
+	if len(p) > 8<<10 {
+		return len(p), nil
+	}
+	return d.Carrier.Write(p)
+}
+
+// TestStuck shows that carriers are counted on which nothing large arrives, though
+// the peer's bytes do.
+func TestStuck(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStorm(t, nil, nil)
+		var traffic sync.WaitGroup
+		defer traffic.Wait()
+		defer s.end()
+		var stuck atomic.Int32
+		s.set(func() {
+			s.around = func(dial Dial, a *Attachment) (Carrier, uint64, error) {
+				c, n, err := dial(t.Context(), a)
+				stuck.Store(int32(a.Stuck()))
+				if a.Stuck() < 3 {
+					c = deaf{c}
+				}
+				time.AfterFunc(50*time.Millisecond, func() { c.Close() })
+				return c, n, err
+			}
+		})
+		read(s.client)
+		got := make(chan error)
+		go func() {
+			_, err := io.ReadFull(s.server, make([]byte, 100_000))
+			got <- err
+		}()
+		traffic.Go(func() { send(s.server, 500, time.Millisecond) })
+		s.cut()
+		<-time.After(time.Millisecond)
+		if _, err := s.client.Write(make([]byte, 100_000)); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-got; err != nil || stuck.Load() != 3 {
+			t.Errorf("got %v and %d carriers that were stuck, want nil and 3", err, stuck.Load())
+		}
+	})
+}
