@@ -242,7 +242,11 @@ func TestStatusTells(t *testing.T) {
 	w := &wires{}
 	d := &fallback.Dialer{Mode: fallback.WebSocket, NetDial: w.dial}
 	var addr string
-	d.Resume = &resume.Config{Observe: &resume.Observer{Useless: func(int, error) { told <- d.Status(addr) }}}
+	d.Resume = &resume.Config{Observe: &resume.Observer{Useless: func(n int, _ error) {
+		if n == 4 {
+			told <- d.Status(addr)
+		}
+	}}}
 	f := start(t, false, listener.Config{}, d)
 	addr = f.addr
 	c := f.client(t)
@@ -254,10 +258,7 @@ func TestStatusTells(t *testing.T) {
 	}
 	w.mu.Unlock()
 	w.cut(nil)
-	var s fallback.Status
-	for range 4 {
-		s = <-told
-	}
+	s := <-told
 	var useless *resume.UselessError
 	if s.Failures < 3 || !errors.As(s.LastError, &useless) {
 		t.Errorf("got %d failures, %v, want some, and a UselessError", s.Failures, s.LastError)

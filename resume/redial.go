@@ -162,6 +162,7 @@ func (c *Conn) judge(a *Attachment, now time.Time, err error) {
 			s.pace.at = now // what the peer has received the next answer tells
 			return
 		}
+		s.tell()
 		c.cfg.Observe.useless(s.pace.useless, c.noWay)
 	}
 }
