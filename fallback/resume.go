@@ -107,7 +107,9 @@ func (s *session) observe(next *resume.Observer) *resume.Observer {
 		}
 	}
 	o.Useless = func(n int, err error) {
-		s.frames.Useless(n, s.dialer.maxFrame())
+		if !isTooLarge(err) { // which Cut is told of too
+			s.frames.Useless(n, s.dialer.maxFrame())
+		}
 		s.dialer.logger().Warn("fallback: WebSocket accepted and cut", "target", s.target.name, "in_a_row", n, "err", err)
 		if useless != nil {
 			useless(n, err)
