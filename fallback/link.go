@@ -47,6 +47,9 @@ func newLink(t *target, s *mux.Session, auth credentials.AuthInfo, stream *resum
 func (l *link) awaitEnd() {
 	<-l.session.Done()
 	err := l.session.Err()
+	if isTooLarge(err) {
+		l.target.frames.TooLarge(l.target.dialer.maxFrame())
+	}
 	l.target.drop(l, fmt.Errorf("the tunnel was lost: %w", err))
 	_ = l.session.Close()
 	if l.stream != nil {

@@ -2,6 +2,7 @@ package fallback
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -35,8 +36,8 @@ type Status struct {
 	Way       Way       // that the latest connection took
 	Reason    string    // why that way, in words
 	Since     time.Time // when it was chosen
-	Failures  int       // of native and of the tunnel, since either worked last
-	LastError error     // the latest of each, and what is wrong with the tunnel's WebSockets; nil if both work, or were not tried
+	Failures  int       // of native, the tunnels and their next WebSockets, since each worked last
+	LastError error     // the latest of each; nil if all work, or were not tried
 	NextProbe time.Time // when native is tried beside the tunnel; zero if it is not
 }
 
@@ -50,27 +51,24 @@ func (d *Dialer) Status(target string) Status {
 		return Status{Reason: "not dialled yet"}
 	}
 	t.mu.Lock()
-	defer t.mu.Unlock()
 	s := Status{
 		Way: t.way, Reason: t.reason, Since: t.since,
 		Failures:  t.policy.failures + t.failures + t.short,
-		LastError: errors.Join(t.policy.native, t.policy.tunnel, t.trouble()),
+		LastError: errors.Join(t.policy.native, t.policy.tunnel),
 	}
 	if t.way == Tunnel && t.probing {
 		s.NextProbe = t.nextProbe
 	}
-	return s
-}
-
-// trouble says what is wrong with the carriers of the tunnels; t.mu is held.
-func (t *target) trouble() error {
-	var errs []error
-	for _, l := range t.links {
+	links := slices.Clone(t.links)
+	t.mu.Unlock()
+	for _, l := range links {
 		if l.stream != nil {
-			errs = append(errs, l.stream.Trouble())
+			failures, err := l.stream.Trouble()
+			s.Failures += failures
+			s.LastError = errors.Join(s.LastError, err)
 		}
 	}
-	return errors.Join(errs...)
+	return s
 }
 
 // find returns what the Dialer knows of the target name, nil if nothing.

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"culvert/internal/maxframe"
 	"culvert/wsconn"
 )
 
@@ -37,6 +38,7 @@ type target struct {
 	dialer *Dialer
 	dest   destination
 	name   string // of dest, in errors and to Trace
+	frames maxframe.Limit
 
 	mu          sync.Mutex
 	key         key // of the network that the proxy chosen last leads to

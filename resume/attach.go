@@ -25,6 +25,13 @@ type Attachment struct {
 	born    time.Time
 	resumes bool // it is not the first
 
+	since    time.Time // born, or that of the carrier whose place it took without a cut
+	progress uint64    // Conn.progress when it was attached
+	in       uint64    // how many bytes had been received by then
+	acked    uint64    // how many bytes the peer had acknowledged by then
+	sent     uint64    // how many had been sent by then
+	stuck    int
+
 	behind  atomic.Bool // what comes was received before, or may have been
 	reading bool        // skip is known; belongs to the reader, as does
 	skip    uint64      // how much of what comes was received before
@@ -38,7 +45,7 @@ func (c *Conn) Prepare() *Attachment {
 }
 
 func (c *Conn) prepare() *Attachment {
-	a := &Attachment{conn: c, attempt: c.attempts}
+	a := &Attachment{conn: c, attempt: c.attempts, stuck: c.search.stuck}
 	c.attempts++
 	c.prepared = a
 	return a
@@ -120,13 +127,16 @@ func (a *Attachment) Attach(carrier Carrier, received uint64) error {
 	a.joiner, _ = carrier.(joiner)
 	a.behind.Store(true)
 	c.told.Store(max(c.told.Load(), a.fix()))
+	moved := received > c.out.start && !c.peerEnd
 	replayed := c.out.resume(received)
 	c.grow.begin()
+	c.begin(a, c.cur.Load())
 	before := c.cur.Swap(a)
 	a.resumes = c.last.Swap(a) != nil
 	if before != nil {
 		c.replace(before)
 	}
+	c.accepted(a, before, moved)
 	c.attached(a, before == nil, replayed)
 	return nil
 }
@@ -184,7 +194,8 @@ func (c *Conn) cut(a *Attachment, err error) {
 	if !c.renewing { // a server may have let it go for the next one
 		c.ages.died(c.cutAt.Sub(a.born))
 	}
-	c.beat.reset(c, c.window())
+	c.judge(a, c.cutAt, err)
+	c.beat.reset(c, c.window()-c.cutAt.Sub(c.search.lostAt))
 	c.cfg.Observe.cut(err)
 	c.redial()
 }

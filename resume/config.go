@@ -38,7 +38,8 @@ type Config struct {
 	AckDelay time.Duration
 
 	// Window is how long a stream may be without a carrier before it is
-	// lost. 0 means 2 min.
+	// lost. A client's begins with the end of the latest carrier that was of
+	// use: it lasted for 10 s, or moved the stream. 0 means 2 min.
 	Window time.Duration
 
 	// PingInterval is how long a Read that waits hears nothing before the
@@ -73,6 +74,11 @@ type Observer struct {
 	// bytes to be sent again.
 	Resumed func(after time.Duration, replayed int64)
 
+	// Useless is called when a client's carrier ended that was of no use, the
+	// nth in a row: it was accepted, ended within 10 s, and had moved the stream
+	// by nothing. err is a *UselessError.
+	Useless func(n int, err error)
+
 	// Lost is called when the stream ended since it got no new carrier.
 	Lost func(err error)
 }
@@ -80,7 +86,8 @@ type Observer struct {
 // Dial gets a new carrier for a client's Conn, and how many bytes the peer says
 // that it has received. The request has to carry a.Attempt and a.Offset, and
 // texts of the carrier have to go to a.OnText. An error that is a *RefusedError
-// ends the stream, any other leads to another attempt.
+// ends the stream, and so does a *RetryError if it goes on; any other leads to
+// another attempt.
 type Dial func(ctx context.Context, a *Attachment) (c Carrier, received uint64, err error)
 
 // withDefaults returns a copy of c in which every zero field has its default.
@@ -123,6 +130,12 @@ func (o *Observer) cut(err error) {
 func (o *Observer) resumed(after time.Duration, replayed int64) {
 	if o.Resumed != nil {
 		o.Resumed(after, replayed)
+	}
+}
+
+func (o *Observer) useless(n int, err error) {
+	if o.Useless != nil {
+		o.Useless(n, err)
 	}
 }
 

@@ -79,6 +79,8 @@ type Conn struct {
 	cutBy error     // and why
 	noWay error     // why it got no other yet
 
+	search search // for the next carrier
+
 	onFinish func() // called with mu held when the stream has ended
 	owned    sync.WaitGroup
 }

@@ -148,8 +148,7 @@ func (c *Conn) onText(m message) error {
 		if c.dial == nil {
 			return &ProtocolError{"a client that asks for a new carrier"}
 		}
-		c.renewing = true
-		c.redial()
+		c.onDrain()
 	}
 	return nil
 }

@@ -21,7 +21,7 @@ var (
 type LostError struct {
 	Cut   error         // why the last carrier ended
 	Cause error         // why there is no other: what the last attempt got
-	After time.Duration // how long the stream was without a carrier
+	After time.Duration // how long the stream was without a carrier, or a client's without one of use
 }
 
 func (e *LostError) Error() string {
@@ -30,6 +30,19 @@ func (e *LostError) Error() string {
 
 // Unwrap returns both causes.
 func (e *LostError) Unwrap() []error { return []error{e.Cut, e.Cause} }
+
+// UselessError says that a carrier was accepted and ended too soon.
+type UselessError struct {
+	After time.Duration // for how long there was a carrier
+	Err   error         // why it ended
+}
+
+func (e *UselessError) Error() string {
+	return fmt.Sprintf("resume: a carrier was accepted, and ended after %v with nothing moved: %v", e.After.Round(time.Millisecond), e.Err)
+}
+
+// Unwrap returns why the carrier ended.
+func (e *UselessError) Unwrap() error { return e.Err }
 
 // ProtocolError ends a stream whose peer broke docs/PROTOCOL.md.
 type ProtocolError struct{ Reason string }

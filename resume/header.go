@@ -68,27 +68,3 @@ func SessionName(h http.Header) string {
 	}
 	return ""
 }
-
-// Received returns how many bytes the server says that it has received, in the
-// answer to a request to resume. The error is a *RefusedError.
-func Received(h http.Header) (uint64, error) {
-	n, ok := number(h, headerOffset)
-	if !ok {
-		return 0, &RefusedError{http.StatusNotFound, "the server does not resume: its answer has no " + headerOffset}
-	}
-	return n, nil
-}
-
-// Refusal returns the *RefusedError that an answer with another status than the
-// one hoped for means, nil if it is not final: it comes from a hop in between,
-// or the server may change its mind.
-func Refusal(status int, h http.Header, reason string) error {
-	if h.Get(headerInstance) == "" {
-		return nil
-	}
-	switch status {
-	case http.StatusBadRequest, http.StatusForbidden, http.StatusNotFound, http.StatusConflict:
-		return &RefusedError{status, reason}
-	}
-	return nil
-}

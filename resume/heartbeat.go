@@ -50,7 +50,7 @@ func (c *Conn) onBeat() {
 		c.lookAfter(a)
 		return
 	}
-	after := time.Since(c.cutAt)
+	after := time.Since(c.search.lostAt)
 	if window := c.window(); after < window {
 		c.beat.reset(c, window-after)
 		return
@@ -111,9 +111,10 @@ func (c *Conn) look(a *Attachment, now time.Time) time.Duration {
 	}
 	if due := c.ages.due(age); due > 0 && c.dial != nil {
 		if age >= due {
-			c.ages.renewed()
-			c.renewing = true
-			c.redial()
+			if !c.renewing {
+				c.ages.renewed()
+				c.renew()
+			}
 		} else {
 			next = min(next, due-age)
 		}
