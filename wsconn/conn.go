@@ -49,8 +49,6 @@ type Conn struct {
 	rate  tokenBucket
 	rerr  error // what every further Read returns
 
-	texts, frames toll.Gate // for text messages, and for frames with next to nothing in them
-
 	wtoken    token.Token        // the right to write a frame
 	wdeadline *deadline.Deadline // of Write
 	writev    bool               // conn writes several buffers in one call
@@ -74,6 +72,8 @@ type Conn struct {
 	born time.Time
 	beat heartbeat
 	lost atomic.Bool // the peer was silent for too long
+
+	texts, frames toll.Gate // for text messages, and for frames with next to nothing in them
 }
 
 // What a Conn's state holds; it is changed with wmu held, but isWriteLimited by

@@ -93,7 +93,7 @@ var frameRate = toll.Rate{Burst: 1024 * costEmpty, Every: time.Second / (10_000 
 func (c *Conn) payFrames() {
 	n := c.dec.idle
 	c.dec.idle = 0
-	c.frames.Pass(n, frameRate, &c.closed)
+	c.frames.Pass(int(n), frameRate, &c.closed)
 }
 
 // refuse tells the peer why the connection ends, if err is its fault.

@@ -21,7 +21,7 @@ type decoder struct {
 
 	inFrame bool      // a header was read and its frame has not ended
 	carried bool      // the last data frame had a payload, and its message goes on
-	idle    int       // what the data frames since the last decode cost
+	idle    int32     // what the data frames since the last decode cost
 	frame   ws.Header // of that frame; Length counts what is still to come
 	pos     int       // bytes of that frame already unmasked, modulo 4
 	message ws.OpCode // of the message that data frames belong to
@@ -231,7 +231,7 @@ func (d *decoder) startFrame(h ws.Header) error {
 // charge counts a data frame that brings next to nothing.
 func (d *decoder) charge(h ws.Header) {
 	switch ends := d.carried && h.Fin; {
-	case h.Length >= tinyFrame:
+	case h.Length >= tinyFrame || d.idle > 1<<30:
 	case h.Length > 0 || ends:
 		d.idle += costTiny
 	default:
