@@ -47,8 +47,7 @@ type Conn struct {
 	early *bytes.Reader // raw bytes that came with the handshake, nil once they are read
 	dec   decoder
 	rate  tokenBucket
-	gate  toll.Gate // for texts
-	rerr  error     // what every further Read returns
+	rerr  error // what every further Read returns
 
 	wtoken    token.Token        // the right to write a frame
 	wdeadline *deadline.Deadline // of Write
@@ -73,6 +72,8 @@ type Conn struct {
 	born time.Time
 	beat heartbeat
 	lost atomic.Bool // the peer was silent for too long
+
+	texts, frames toll.Gate // for text messages, and for frames with next to nothing in them
 }
 
 // What a Conn's state holds; it is changed with wmu held, but isWriteLimited by
@@ -117,7 +118,6 @@ func newConn(c net.Conn, cfg *Config, client bool, subprotocol string, early []b
 	if conn.cfg.MaxFrame < 0 {
 		conn.cfg.MaxFrame = defaultMaxFrame
 	}
-	conn.rate = tokenBucket{burst: conn.cfg.ControlBurst, every: conn.cfg.ControlInterval}
 	conn.dec = decoder{
 		state:   ws.StateServerSide,
 		maxText: conn.cfg.MaxText,
@@ -178,6 +178,9 @@ func (c *Conn) take(raw []byte, rerr error) (payload []byte, done bool, err erro
 	payload, err = c.dec.decode(raw)
 	if err != nil || rerr != nil {
 		err = c.readFailed(err, rerr)
+	}
+	if c.dec.idle > 0 && err == nil {
+		c.payFrames()
 	}
 	if len(payload) > 0 {
 		return payload, true, nil
@@ -259,7 +262,8 @@ func (c *Conn) SetDeadline(t time.Time) error {
 
 // SetReadDeadline bounds calls of Read, blocked ones too. After it has passed,
 // Read returns an error that is os.ErrDeadlineExceeded; a later deadline makes
-// it work again.
+// it work again. A Read that a peer's flood of empty frames or texts slows down
+// ends with its turn, which may be later.
 func (c *Conn) SetReadDeadline(t time.Time) error {
 	if err := c.closedError(); err != nil {
 		return err

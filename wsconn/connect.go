@@ -21,6 +21,29 @@ const (
 	drainTimeout = 3 * time.Second // for that
 )
 
+// proxyFor returns the proxy to u, nil for none. Its errors quote no user info.
+func (d *Dialer) proxyFor(u *url.URL) (*url.URL, error) {
+	choose := d.Proxy
+	if choose == nil {
+		choose = http.ProxyFromEnvironment
+	}
+	target := *u
+	switch u.Scheme {
+	case "ws":
+		target.Scheme = "http"
+	case "wss":
+		target.Scheme = "https"
+	}
+	proxy, err := choose(&http.Request{Method: http.MethodGet, URL: &target, Host: u.Host, Header: http.Header{}})
+	switch {
+	case err != nil:
+		return nil, hideURL(err)
+	case proxy == nil:
+		return nil, nil
+	}
+	return proxy, checkProxy(proxy)
+}
+
 // connectThrough opens a byte stream to addr through a proxy. addr goes to the
 // proxy as it is: a machine behind a proxy often cannot resolve names.
 func (d *Dialer) connectThrough(ctx context.Context, proxy *url.URL, addr string) (net.Conn, error) {
@@ -36,7 +59,7 @@ func (d *Dialer) connectThrough(ctx context.Context, proxy *url.URL, addr string
 	case "socks5", "socks5h":
 		return d.socks(ctx, proxy, addr)
 	}
-	return nil, fmt.Errorf("wsconn: proxy %s: scheme %q is not http, https, socks5 or socks5h", proxy.Redacted(), proxy.Scheme)
+	return nil, fmt.Errorf("wsconn: proxy %s: scheme %q is not http, https, socks5 or socks5h", proxy.Host, proxy.Scheme)
 }
 
 // tunnel is the opening of one tunnel through an HTTP proxy (RFC 9110, Section
@@ -54,7 +77,12 @@ type tunnel struct {
 // open sends CONNECTs, the first with the credentials of the proxy's URL, the
 // others with what ProxyAuth returns, until one of them is accepted.
 func (t *tunnel) open(ctx context.Context) (net.Conn, error) {
-	header := basic(t.proxy.User)
+	fields, err := t.fields(ctx)
+	if err != nil {
+		return nil, err
+	}
+	header := merged(basic(t.proxy.User), fields)
+	fields.Del("Proxy-Authorization")
 	for leg := 1; ; leg++ {
 		resp, body, err := t.ask(ctx, header)
 		if err != nil {
@@ -72,14 +100,27 @@ func (t *tunnel) open(ctx context.Context) (net.Conn, error) {
 			return nil, fmt.Errorf("%w; gave up after %d CONNECTs", refusal, maxLegs)
 		}
 		resp.Body = io.NopCloser(strings.NewReader(body))
-		header, err = t.d.ProxyAuth(ctx, t.proxy, resp)
+		auth, err := t.d.ProxyAuth(ctx, t.proxy, resp)
 		switch {
 		case err != nil:
-			return nil, fmt.Errorf("%w; ProxyAuth: %w", refusal, err)
-		case header == nil:
+			return nil, fmt.Errorf("%w; ProxyAuth: %w", refusal, hideUser(err, t.proxy.User))
+		case auth == nil:
 			return nil, refusal
 		}
+		header = merged(fields, auth)
 	}
+}
+
+// fields asks ProxyHeader for the fields of each CONNECT.
+func (t *tunnel) fields(ctx context.Context) (http.Header, error) {
+	if t.d.ProxyHeader == nil {
+		return http.Header{}, nil
+	}
+	h, err := t.d.ProxyHeader(ctx, t.proxy, t.addr)
+	if err != nil {
+		return nil, fmt.Errorf("wsconn: ProxyHeader for proxy %s: %w", t.at, hideUser(err, t.proxy.User))
+	}
+	return canonical(h), nil
 }
 
 // ask sends a CONNECT, on the connection of the last one if that was left open.
@@ -99,14 +140,17 @@ func (t *tunnel) ask(ctx context.Context, header http.Header) (*http.Response, s
 
 // dial opens a connection to the proxy.
 func (t *tunnel) dial(ctx context.Context) error {
-	c, err := t.d.dial(ctx, t.at)
+	c, err := t.d.dial(ctx, "tcp", t.at)
 	if err != nil {
 		return fmt.Errorf("wsconn: proxy %s: %w", t.at, err)
 	}
 	if t.proxy.Scheme == "https" {
-		if c, err = secure(ctx, c, t.d.ProxyTLS, t.proxy.Hostname()); err != nil {
-			return fmt.Errorf("wsconn: TLS with proxy %s: %w", t.at, err)
+		s, err := secure(ctx, c, t.d.ProxyTLS, serverName(t.proxy), t.at)
+		if err != nil {
+			err.Proxy = true
+			return err
 		}
+		c = s
 	}
 	t.c, t.answers = c, newAnswers(c, t.d.maxHead())
 	return nil

@@ -14,7 +14,7 @@ import (
 // onControl handles a control frame that Read met (RFC 6455, Section 5.5). It
 // never blocks: answers leave from a goroutine of their own.
 func (c *Conn) onControl(op ws.OpCode, payload []byte) error {
-	if !c.rate.take(time.Since(c.born)) {
+	if !c.rate.take(time.Since(c.born), c.cfg.ControlBurst, c.cfg.ControlInterval) {
 		return &ProtocolError{ClosePolicyViolation, "control frames too fast"}
 	}
 	switch op {
@@ -78,9 +78,22 @@ func (c *Conn) onText(text []byte) error {
 	if c.cfg.OnText == nil {
 		return &ProtocolError{CloseUnsupportedData, "text message where only binary ones are expected"}
 	}
-	c.gate.Pass(1, textRate, &c.closed)
+	c.texts.Pass(1, textRate, &c.closed)
 	c.cfg.OnText(text)
 	return nil
+}
+
+// frameRate is how fast data frames may come that bring next to nothing, in the
+// units that they cost: 10,000 empty or a million tiny ones a second.
+//
+//nolint:gochecknoglobals // never changed
+var frameRate = toll.Rate{Burst: 1024 * costEmpty, Every: time.Second / (10_000 * costEmpty)}
+
+// payFrames has Read wait for what such frames cost.
+func (c *Conn) payFrames() {
+	n := c.dec.idle
+	c.dec.idle = 0
+	c.frames.Pass(int(n), frameRate, &c.closed)
 }
 
 // refuse tells the peer why the connection ends, if err is its fault.
@@ -179,21 +192,20 @@ func (c *Conn) takeOwed() (op ws.OpCode, payload []byte) {
 	return op, payload
 }
 
-// tokenBucket limits the rate of what a peer sends unasked. The zero value
-// with burst and every set is full.
+// tokenBucket limits the rate of what a peer sends unasked. The zero value is
+// full.
 type tokenBucket struct {
-	burst int
-	every time.Duration
-	used  int
-	from  time.Duration // when used was last reduced
+	used int64
+	from time.Duration // when used was last reduced
 }
 
-// take takes one token at time now and reports whether there was one.
-func (t *tokenBucket) take(now time.Duration) bool {
-	if back := int((now - t.from) / t.every); back > 0 {
+// take takes one token at time now and reports whether there was one. The bucket
+// holds burst tokens and gets one back at every interval.
+func (t *tokenBucket) take(now time.Duration, burst int, every time.Duration) bool {
+	if back := int64((now - t.from) / every); back > 0 {
 		t.used = max(0, t.used-back)
-		t.from += time.Duration(back) * t.every
+		t.from += time.Duration(back) * every
 	}
 	t.used++
-	return t.used <= t.burst
+	return t.used <= int64(burst)
 }

@@ -13,16 +13,13 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 	"time"
-
-	"culvert/internal/cork"
 )
 
 // Defaults of Dialer and Upgrader.
 const (
 	defaultHandshakeTimeout = 10 * time.Second
-	defaultMaxHead          = 16 << 10
+	defaultMaxHead          = 64 << 10
 )
 
 // Dialer opens WebSockets. The zero value is ready to use. A Dialer may be
@@ -30,17 +27,44 @@ const (
 type Dialer struct {
 	// TLS configures wss. Its NextProtos are replaced by http/1.1 alone,
 	// which also passes middleboxes that drop a ClientHello with h2 in it;
-	// an empty ServerName becomes the URL's host. Nil means the defaults.
+	// an empty ServerName becomes the URL's host. A ServerName is what is
+	// sent (SNI) and verified, whatever the URL says. Nil means the
+	// defaults.
 	TLS *tls.Config
 
-	// Proxy returns the proxy for a request, whose URL has the scheme http
-	// or https; a nil URL means none. http:// and https:// proxies are asked
+	// Addr is where to connect, as net.Dial takes it: host:port, where the
+	// port may be a name, or with Network "unix" a path, or @ and a name for
+	// an abstract socket. It says nothing of who the server is: Host, SNI,
+	// the verified name and the choice of the proxy follow the URL. A proxy,
+	// if there is one, is asked for the URL's host and port, not for Addr.
+	// "" means the URL's host and port.
+	Addr string
+
+	// Network is that of Addr: "tcp", "tcp4", "tcp6" or "unix". There is no
+	// proxy to a unix socket; to another network it is reached by tcp.
+	// "" means tcp.
+	Network string
+
+	// Proxy returns the proxy for a request, whose URL is that of the
+	// WebSocket, with the scheme http for ws and https for wss, and the host
+	// as a name if it is one; a nil URL means none. http:// and https:// proxies are asked
 	// to CONNECT, for ws as well as wss. socks5:// and socks5h:// are the
 	// same: each proxy resolves the name of the host itself. User and
 	// password of the proxy's URL are sent to it: with the first CONNECT,
-	// as Basic, or to a SOCKS5 proxy that asks for them.
-	// Nil means http.ProxyFromEnvironment.
+	// as Basic, or to a SOCKS5 proxy that asks for them; no error quotes
+	// them. Nil means http.ProxyFromEnvironment, which takes HTTP_PROXY for
+	// ws and HTTPS_PROXY for wss. A Proxy that calls that with the scheme
+	// https takes HTTPS_PROXY for both, as grpc-go does.
 	Proxy func(*http.Request) (*url.URL, error)
+
+	// ProxyHeader returns fields for each CONNECT to an HTTP proxy, the
+	// first one above all. It is called once in a dial, before that is sent;
+	// target is the host:port asked for. A Proxy-Authorization in it takes
+	// the place of Basic from the proxy's URL, and goes with the first
+	// CONNECT only. What ProxyAuth returns comes before fields of the same
+	// name. An error ends the dial. Calls for different dials are
+	// concurrent. Nil means no fields.
+	ProxyHeader func(ctx context.Context, proxy *url.URL, target string) (http.Header, error)
 
 	// ProxyAuth gets each 407 of an HTTP proxy and returns the headers,
 	// Proxy-Authorization above all, of the next CONNECT, which goes out on
@@ -58,11 +82,17 @@ type Dialer struct {
 	// that to the host. Nil means the defaults.
 	ProxyTLS *tls.Config
 
-	// Header is added to the upgrade request.
+	// Header is added to the upgrade request, but for the fields that the
+	// handshake and the framing need. A Host in it is sent in the place of
+	// the URL's, as it is; two of them, or one that cannot be sent, end the
+	// dial with a *HandshakeError. It changes neither SNI nor the verified
+	// name. Without it, Host is that of the URL without the default port,
+	// 80 for ws and 443 for wss, and without an IPv6 zone.
 	Header http.Header
 
 	// Prepare, if not nil, is called with the header of the upgrade request
-	// just before it is sent, for what is not known earlier.
+	// just before it is sent, for what is not known earlier. A Host that it
+	// sets is sent as one of Header is.
 	Prepare func(h http.Header)
 
 	// Configure, if not nil, is called with the header of a 101 and returns
@@ -73,8 +103,8 @@ type Dialer struct {
 	// that does not pick one of them is refused.
 	Subprotocols []string
 
-	// DialContext opens the TCP connection, to the proxy if there is one.
-	// Nil means a net.Dialer.
+	// DialContext opens the connection, to the proxy if there is one. It
+	// gets Network and Addr as they are. Nil means a net.Dialer.
 	DialContext func(ctx context.Context, network, addr string) (net.Conn, error)
 
 	// HandshakeTimeout bounds all of Dial, or of Connect or Handshake,
@@ -83,7 +113,7 @@ type Dialer struct {
 
 	// MaxHead bounds the head of each answer, in bytes. Before the final
 	// answer come at most 5 interim ones (1xx), which are skipped.
-	// 0 means 16 KiB.
+	// 0 means 64 KiB: gateways add many KiB of fields about security.
 	MaxHead int
 
 	// Config is of the connections.
@@ -92,8 +122,8 @@ type Dialer struct {
 
 // Dial opens a WebSocket to rawURL, whose scheme is ws or wss. ctx bounds the
 // call, not the connection. Redirects are not followed. The error is a
-// *StatusError if a proxy or the server refused, a *HandshakeError if the
-// answer was not one to a WebSocket handshake; it is the cause of ctx if that
+// *StatusError if a proxy or the server refused, a *TLSError if TLS failed, a
+// *HandshakeError if the answer was not one to a WebSocket handshake; it is the cause of ctx if that
 // ended, and context.DeadlineExceeded if HandshakeTimeout passed.
 func (d *Dialer) Dial(ctx context.Context, rawURL string) (*Conn, error) {
 	u, err := parseURL(rawURL)
@@ -107,29 +137,46 @@ func (d *Dialer) Dial(ctx context.Context, rawURL string) (*Conn, error) {
 		return nil, err
 	}
 	if u.Scheme == "wss" {
-		if c, err = secure(ctx, c, d.TLS, u.Hostname()); err != nil {
-			return nil, fmt.Errorf("wsconn: TLS with %s: %w", hostPort(u), err)
+		t, err := secure(ctx, c, d.TLS, serverName(u), hostPort(u))
+		if err != nil {
+			return nil, err
 		}
+		c = t
 	}
 	return d.Handshake(ctx, c, rawURL)
 }
 
-// Connect opens the byte stream to the host of u, whose scheme is ws, wss,
-// http or https: TCP, and through a proxy a CONNECT, which any 2xx accepts, or
-// SOCKS5. It does no TLS with the host itself. ctx bounds the call, not the
-// connection, which is the caller's to close and has no deadline. A refusal
-// of an HTTP proxy is a *StatusError; each error of a proxy names it.
+// Connect opens the byte stream to the host of u, or to Addr, where the scheme
+// of u is ws, wss, http or https: TCP or a unix socket, and through a proxy a
+// CONNECT, which any 2xx accepts, or SOCKS5. It does no TLS with the host itself.
+// ctx bounds the call, not the connection, which is the caller's to close and
+// has no deadline. A refusal of an HTTP proxy is a *StatusError; each error of a
+// proxy names it.
+//
+// A caller that knows the server by another name than the place where it is, as
+// with grpc.WithAuthority, gives Connect the place and Handshake the name.
 func (d *Dialer) Connect(ctx context.Context, u *url.URL) (net.Conn, error) {
 	ctx, cancel := d.bound(ctx)
 	defer cancel()
-	proxy, err := d.proxyFor(u)
+	network := cmp.Or(d.Network, "tcp")
+	if network == "unix" {
+		if d.Addr == "" {
+			return nil, errUnixAddr
+		}
+		return d.dial(ctx, network, d.Addr)
+	}
+	named, err := elsewhere(u)
 	if err != nil {
-		return nil, fmt.Errorf("wsconn: choosing a proxy for %s: %w", hostPort(u), err)
+		return nil, fmt.Errorf("wsconn: the port of %s: %w", u.Host, err)
+	}
+	proxy, err := d.proxyFor(named)
+	if err != nil {
+		return nil, fmt.Errorf("wsconn: choosing a proxy for %s: %w", hostPort(named), err)
 	}
 	if proxy == nil {
-		return d.dial(ctx, hostPort(u))
+		return d.dial(ctx, network, cmp.Or(d.Addr, hostPort(u)))
 	}
-	return d.connectThrough(ctx, proxy, hostPort(u))
+	return d.connectThrough(ctx, proxy, hostPort(named))
 }
 
 // Handshake performs the opening handshake of a WebSocket to rawURL on c, a
@@ -152,12 +199,15 @@ func (d *Dialer) handshake(ctx context.Context, c net.Conn, rawURL string) (*Con
 		return nil, err
 	}
 	req, key := d.request(u)
-	target := u.Redacted()
+	target := shown(u)
 	a := newAnswers(c, d.maxHead())
 	var resp *http.Response
 	err = within(ctx, c, target, func() (err error) {
 		if d.Prepare != nil {
 			d.Prepare(req.Header)
+		}
+		if reason := takeHost(req); reason != "" {
+			return &HandshakeError{Target: target, Reason: reason}
 		}
 		if err = req.Write(c); err != nil {
 			return &HandshakeError{Target: target, Reason: "sending the request", Err: err}
@@ -194,10 +244,7 @@ func (d *Dialer) request(u *url.URL) (*http.Request, string) {
 	var nonce [16]byte
 	_, _ = rand.Read(nonce[:]) // never fails
 	key := base64.StdEncoding.EncodeToString(nonce[:])
-	h := d.Header.Clone()
-	if h == nil {
-		h = http.Header{}
-	}
+	h := canonical(d.Header)
 	h.Set("Upgrade", "websocket")
 	h.Set("Connection", "Upgrade")
 	h.Set("Sec-WebSocket-Version", "13")
@@ -206,33 +253,17 @@ func (d *Dialer) request(u *url.URL) (*http.Request, string) {
 		h["Sec-WebSocket-Protocol"] = []string{joinTokens(d.Subprotocols)}
 	}
 	return &http.Request{
-		Method: http.MethodGet, URL: u, Host: u.Host, Header: h,
+		Method: http.MethodGet, URL: u, Host: hostHeader(u), Header: h,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 	}, key
 }
 
-// proxyFor returns the proxy to u, nil for none.
-func (d *Dialer) proxyFor(u *url.URL) (*url.URL, error) {
-	choose := d.Proxy
-	if choose == nil {
-		choose = http.ProxyFromEnvironment
-	}
-	target := *u
-	switch u.Scheme {
-	case "ws":
-		target.Scheme = "http"
-	case "wss":
-		target.Scheme = "https"
-	}
-	return choose(&http.Request{Method: http.MethodGet, URL: &target, Host: u.Host, Header: http.Header{}})
-}
-
-func (d *Dialer) dial(ctx context.Context, addr string) (net.Conn, error) {
+func (d *Dialer) dial(ctx context.Context, network, addr string) (net.Conn, error) {
 	if d.DialContext != nil {
-		return d.DialContext(ctx, "tcp", addr)
+		return d.DialContext(ctx, network, addr)
 	}
 	var nd net.Dialer
-	return nd.DialContext(ctx, "tcp", addr)
+	return nd.DialContext(ctx, network, addr)
 }
 
 func (d *Dialer) bound(ctx context.Context) (context.Context, context.CancelFunc) {
@@ -268,55 +299,6 @@ func notTimeout(err error) error {
 		return nil
 	}
 	return err
-}
-
-// secure does TLS with the host on c, offering http/1.1 alone.
-func secure(ctx context.Context, c net.Conn, cfg *tls.Config, host string) (net.Conn, error) {
-	if cfg == nil {
-		cfg = &tls.Config{MinVersion: tls.VersionTLS12}
-	}
-	cfg = cfg.Clone()
-	cfg.NextProtos = []string{"http/1.1"}
-	if cfg.ServerName == "" {
-		cfg.ServerName = host
-	}
-	t := tls.Client(cork.New(c), cfg)
-	if err := t.HandshakeContext(ctx); err != nil {
-		_ = c.Close()
-		return nil, err
-	}
-	return t, nil
-}
-
-// parseURL parses a ws or wss URL.
-func parseURL(rawURL string) (*url.URL, error) {
-	u, err := url.Parse(rawURL)
-	if err != nil {
-		return nil, fmt.Errorf("wsconn: %w", err)
-	}
-	if !slices.Contains([]string{"ws", "wss"}, u.Scheme) || u.Host == "" {
-		return nil, fmt.Errorf("wsconn: %q is not a URL of the form ws://host/path or wss://host/path", rawURL)
-	}
-	if strings.ContainsFunc(u.RawQuery, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
-		return nil, fmt.Errorf("wsconn: the query of %q is not escaped", rawURL)
-	}
-	return u, nil
-}
-
-// hostPort returns the address to dial for u.
-func hostPort(u *url.URL) string {
-	port := u.Port()
-	if port == "" {
-		switch u.Scheme {
-		case "wss", "https":
-			port = "443"
-		case "socks5", "socks5h":
-			port = "1080"
-		default:
-			port = "80"
-		}
-	}
-	return net.JoinHostPort(u.Hostname(), port)
 }
 
 // buffered returns what br has read ahead.

@@ -20,6 +20,8 @@ type decoder struct {
 	headLen int
 
 	inFrame bool      // a header was read and its frame has not ended
+	carried bool      // the last data frame had a payload, and its message goes on
+	idle    int32     // what the data frames since the last decode cost
 	frame   ws.Header // of that frame; Length counts what is still to come
 	pos     int       // bytes of that frame already unmasked, modulo 4
 	message ws.OpCode // of the message that data frames belong to
@@ -29,6 +31,14 @@ type decoder struct {
 	textBuf []byte
 	short   [shortText]byte // what textBuf is while the text is short
 }
+
+// What a data frame costs whose header is most of it. A message of many frames may
+// end with an empty one, as some libraries send it; that counts as tiny.
+const (
+	tinyFrame = 12 // bytes of payload from which a frame costs nothing
+	costTiny  = 1
+	costEmpty = 100
+)
 
 // shortText is how long a text is that costs no memory of its own, such as
 // resume's acknowledgements. With 24 bytes a Conn takes no more than 704.
@@ -83,13 +93,13 @@ func (d *decoder) decode(raw []byte) (payload []byte, err error) {
 const finBinary = 0x80 | byte(ws.OpBinary)
 
 // decodeShort is decode for what is most often read, one whole binary message of
-// up to 125 bytes. It returns nil for anything else, and has done nothing then.
+// 12 to 125 bytes. It returns nil for anything else, and has done nothing then.
 func (d *decoder) decodeShort(raw []byte) []byte {
 	if len(raw) <= 2 || raw[0] != finBinary || d.inFrame || d.headLen > 0 || d.state.Fragmented() {
 		return nil
 	}
 	masked, n, payload := raw[1]&0x80 != 0, int(raw[1]&0x7f), raw[2:]
-	if masked != d.state.ServerSide() || n == 0 || n > 125 {
+	if masked != d.state.ServerSide() || n < tinyFrame || n > 125 {
 		return nil
 	}
 	if !masked {
@@ -204,6 +214,7 @@ func (d *decoder) startFrame(h ws.Header) error {
 		return &ProtocolError{CloseProtocolError, err.Error()}
 	}
 	if h.OpCode.IsData() {
+		d.charge(h)
 		if h.OpCode != ws.OpContinuation {
 			d.message = h.OpCode
 		}
@@ -215,6 +226,18 @@ func (d *decoder) startFrame(h ws.Header) error {
 	}
 	d.frame, d.pos, d.inFrame = h, 0, true
 	return nil
+}
+
+// charge counts a data frame that brings next to nothing.
+func (d *decoder) charge(h ws.Header) {
+	switch ends := d.carried && h.Fin; {
+	case h.Length >= tinyFrame || d.idle > 1<<30:
+	case h.Length > 0 || ends:
+		d.idle += costTiny
+	default:
+		d.idle += costEmpty
+	}
+	d.carried = h.Length > 0 && !h.Fin
 }
 
 // headerSize returns how long the header that begins with b is, as far as b

@@ -14,7 +14,12 @@ func (c *Conn) WriteFrame(b []byte, front int) (mask [4]byte, err error) {
 		_, err = c.writeMessage(ws.OpBinary, b[front:], nil)
 		return mask, err
 	}
-	if err := c.takeToken(); err != nil {
+	plain, err := c.takeToken()
+	switch {
+	case err != nil:
+		return mask, err
+	case !plain:
+		_, err = c.writeFrames(ws.OpBinary, b[front:], nil)
 		return mask, err
 	}
 	if c.client {

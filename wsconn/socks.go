@@ -15,7 +15,7 @@ import (
 // gets the user and password of its URL if it asks for them (RFC 1929).
 func (d *Dialer) socks(ctx context.Context, u *url.URL, addr string) (net.Conn, error) {
 	at := hostPort(u)
-	c, err := d.dial(ctx, at)
+	c, err := d.dial(ctx, "tcp", at)
 	if err != nil {
 		return nil, fmt.Errorf("wsconn: proxy %s: %w", at, err)
 	}

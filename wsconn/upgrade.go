@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -21,8 +20,13 @@ type Upgrader struct {
 	Subprotocols []string
 
 	// CheckOrigin decides about a request with an Origin header, which
-	// browsers send; false refuses it with 403. Nil allows the request's
-	// own host alone.
+	// browsers send; false refuses it with 403. Nil allows the server's own
+	// origin alone (RFC 6454, Section 5): one field of the form scheme://host
+	// or scheme://host:port, without user info. The scheme is https, or http
+	// if the request came without TLS; it may be https then too, since a hop
+	// in front may have ended TLS. The host is that of the request, in any
+	// case, or the same IP address. So is the port; one that is left out is
+	// 443 for https and 80 for http. A dot at the end makes another host.
 	CheckOrigin func(*http.Request) bool
 
 	// Header is added to the 101.
@@ -78,7 +82,9 @@ func (u *Upgrader) Upgrade(w http.ResponseWriter, r *http.Request) (*Conn, error
 }
 
 // Check returns the subprotocol that Upgrade would pick for r, or why it would
-// refuse. It answers nothing.
+// refuse. It answers nothing. A request with a body is refused with 400; one that
+// says Content-Length: 0 has none, and an Expect: 100-continue of such a request
+// is ignored (RFC 9110, Section 10.1.1).
 func (u *Upgrader) Check(r *http.Request) (subprotocol string, refusal *UpgradeError) {
 	key, err := base64.StdEncoding.DecodeString(strings.TrimSpace(r.Header.Get("Sec-WebSocket-Key")))
 	switch {
@@ -90,6 +96,8 @@ func (u *Upgrader) Check(r *http.Request) (subprotocol string, refusal *UpgradeE
 		return "", &UpgradeError{http.StatusMethodNotAllowed, "a WebSocket upgrade is a GET, this is a " + clip(r.Method, 20)}
 	case !hasToken(r.Header, "Sec-WebSocket-Version", "13"):
 		return "", &UpgradeError{http.StatusUpgradeRequired, "WebSocket version 13 is needed"}
+	case r.ContentLength != 0 || len(r.TransferEncoding) > 0: // its body would be read as frames
+		return "", &UpgradeError{http.StatusBadRequest, "a WebSocket upgrade has no body, this has Content-Length or Transfer-Encoding"}
 	case err != nil || len(key) != 16:
 		return "", &UpgradeError{http.StatusBadRequest, "Sec-WebSocket-Key is not 16 bytes in base64"}
 	case !u.originAllowed(r):
@@ -123,17 +131,13 @@ func (e *UpgradeError) Answer(w http.ResponseWriter) {
 }
 
 func (u *Upgrader) originAllowed(r *http.Request) bool {
-	origin := r.Header.Values("Origin")
 	switch {
-	case len(origin) == 0:
+	case len(r.Header.Values("Origin")) == 0:
 		return true
 	case u.CheckOrigin != nil:
 		return u.CheckOrigin(r)
-	case len(origin) > 1:
-		return false
 	}
-	o, err := url.Parse(origin[0])
-	return err == nil && o.Host != "" && strings.EqualFold(o.Host, r.Host)
+	return sameOrigin(r)
 }
 
 // answer returns the 101 to r.

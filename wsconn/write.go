@@ -76,8 +76,12 @@ func (c *Conn) isSmall(n int) bool {
 
 // writeSmall sends text, if it is not nil, and p at once.
 func (c *Conn) writeSmall(text, p []byte) (int, error) {
-	if err := c.takeToken(); err != nil {
+	plain, err := c.takeToken()
+	switch {
+	case err != nil:
 		return 0, err
+	case !plain:
+		return c.writeBoth(text, p)
 	}
 	f := getBuf(len(p))
 	if text != nil {
@@ -94,11 +98,33 @@ func (c *Conn) writeSmall(text, p []byte) (int, error) {
 	return len(p), err
 }
 
+// writeBoth is writeSmall for a caller that has the token and must look after
+// what the state says.
+func (c *Conn) writeBoth(text, p []byte) (int, error) {
+	if text != nil {
+		switch kept, _, err := c.writeFrame(ws.OpText, text, nil); {
+		case !kept:
+			return 0, err
+		case err != nil:
+			c.wtoken.Release()
+			return 0, err
+		}
+	}
+	n, err := c.writeFrames(ws.OpBinary, p, nil)
+	return int(n), err
+}
+
 // writeMessage sends the concatenation of head and body in frames.
 func (c *Conn) writeMessage(op ws.OpCode, head, body []byte) (n int64, err error) {
-	if err := c.takeToken(); err != nil {
+	if _, err := c.takeToken(); err != nil {
 		return 0, err
 	}
+	return c.writeFrames(op, head, body)
+}
+
+// writeFrames is writeMessage for a caller that has the token, which it gives
+// back.
+func (c *Conn) writeFrames(op ws.OpCode, head, body []byte) (n int64, err error) {
 	if len(head)+len(body) == 0 && op == ws.OpBinary {
 		c.wtoken.Release()
 		return 0, nil
@@ -121,34 +147,37 @@ func (c *Conn) writeMessage(op ws.OpCode, head, body []byte) (n int64, err error
 	}
 }
 
-// takeToken waits for the right to write a frame.
-func (c *Conn) takeToken() error {
+// takeToken waits for the right to write a frame. It reports plain if the
+// caller may write to sock at once: there is nothing to look after, and what
+// SetWriteDeadline changes from here on interrupts that write. Otherwise the
+// frame needs beginWrite.
+func (c *Conn) takeToken() (plain bool, err error) {
 	held := c.wtoken.Want()
 	if held && c.state.Load() == 0 {
-		return nil
+		return true, nil
 	}
 	return c.awaitToken(held)
 }
 
 // awaitToken is takeToken when there is something special to look after, or
 // somebody else has the token.
-func (c *Conn) awaitToken(held bool) error {
+func (c *Conn) awaitToken(held bool) (plain bool, err error) {
 	if !held {
 		select {
 		case <-c.wtoken.Next():
 		case <-c.closed.Done():
 			c.wtoken.Leave()
-			return net.ErrClosed
+			return false, net.ErrClosed
 		case <-c.wdeadline.Done():
 			c.wtoken.Leave()
-			return c.deadlineError()
+			return false, c.deadlineError()
 		}
 	}
-	err := c.mayWrite()
-	if err != nil {
+	if err := c.mayWrite(); err != nil {
 		c.wtoken.Release()
+		return false, err
 	}
-	return err
+	return c.state.Load() == 0, nil // the deadline may have been set while this waited
 }
 
 // mayWrite returns what a Write ends with before it has begun.
