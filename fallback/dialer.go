@@ -72,7 +72,8 @@ type Dialer struct {
 	// "/culvert".
 	Path string
 
-	// Header returns credentials and other headers for the upgrade request.
+	// Header returns credentials and other headers for the upgrade request. A
+	// Host in it takes the place of the authority there.
 	// It is called for each WebSocket that is dialled, with a context that
 	// ends after HandshakeTimeout. Nil means none.
 	Header func(context.Context) (http.Header, error)
@@ -88,6 +89,10 @@ type Dialer struct {
 	// ProxyTLS configures the connection to an https:// proxy. Nil means
 	// the defaults.
 	ProxyTLS *tls.Config
+
+	// ProxyHeader returns fields for each CONNECT to an HTTP proxy, before it
+	// has answered anything; see wsconn.Dialer. Nil means none.
+	ProxyHeader func(ctx context.Context, proxy *url.URL, target string) (http.Header, error)
 
 	// ProxyAuth answers a proxy's 407, on the same connection, with the
 	// headers for the next CONNECT; see wsconn.Dialer. Nil means Basic with

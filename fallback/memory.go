@@ -33,7 +33,7 @@ func (d *Dialer) key(dest destination) key {
 	if d.TLS != nil {
 		k.tls = weak.Make(d.TLS)
 	}
-	if d.NetDial != nil || d.Proxy != nil || d.Header != nil || d.ProxyAuth != nil || d.InnerTLS != nil {
+	if d.NetDial != nil || d.Proxy != nil || d.Header != nil || d.ProxyAuth != nil || d.ProxyHeader != nil || d.InnerTLS != nil {
 		d.numbered.Do(func() { d.number = numbers.Add(1) })
 		k.dialer = d.number
 	}

@@ -54,28 +54,14 @@ func (t *target) reachBy(ctx context.Context, addr string) (net.Conn, error) {
 	if err := t.dest.check(); err != nil {
 		return nil, err
 	}
-	if t.dest.network == networkUnix {
-		return d.netDial(ctx, networkUnix, t.dest.addr)
-	}
-	proxy, err := d.proxyTo(t.dest)
-	switch {
-	case err != nil:
-		return nil, err
-	case proxy == nil:
-		return d.netDial(ctx, networkTCP, addr)
-	}
 	wd := d.webSocketDialer()
-	wd.Proxy = func(*http.Request) (*url.URL, error) { return proxy, nil }
-	return wd.Connect(ctx, &url.URL{Scheme: d.scheme("http"), Host: t.dest.addr})
-}
-
-// netDial opens a connection to addr without a proxy.
-func (d *Dialer) netDial(ctx context.Context, network, addr string) (net.Conn, error) {
-	if d.NetDial != nil {
-		return d.NetDial(ctx, network, addr)
+	wd.Network, wd.Addr = t.dest.network, addr
+	wd.Proxy = func(*http.Request) (*url.URL, error) { return d.proxyTo(t.dest) }
+	u := &url.URL{Scheme: d.scheme("http"), Host: t.dest.addr}
+	if t.dest.network == networkUnix {
+		wd.Addr, u.Host = t.dest.addr, "localhost"
 	}
-	var nd net.Dialer
-	return nd.DialContext(ctx, network, addr)
+	return wd.Connect(ctx, u)
 }
 
 // proxyTo returns the proxy to dest, nil for none. As in grpc-go, the request
@@ -89,11 +75,7 @@ func (d *Dialer) proxyTo(dest destination) (*url.URL, error) {
 		choose = http.ProxyFromEnvironment
 	}
 	u := &url.URL{Scheme: "https", Host: dest.proxied}
-	proxy, err := choose(&http.Request{Method: http.MethodGet, URL: u, Host: u.Host, Header: http.Header{}})
-	if err != nil {
-		return nil, fmt.Errorf("choosing a proxy: %w", err)
-	}
-	return proxy, nil
+	return choose(&http.Request{Method: http.MethodGet, URL: u, Host: u.Host, Header: http.Header{}})
 }
 
 // upgrade opens a WebSocket with wd: on established, a connection to the server
@@ -140,6 +122,7 @@ func (d *Dialer) webSocketDialer() *wsconn.Dialer {
 	return &wsconn.Dialer{
 		ProxyTLS:         d.ProxyTLS,
 		ProxyAuth:        d.ProxyAuth,
+		ProxyHeader:      d.ProxyHeader,
 		DialContext:      d.NetDial,
 		Subprotocols:     []string{subprotocol},
 		HandshakeTimeout: orDefault(d.HandshakeTimeout, defaultHandshakeTimeout),
