@@ -12,7 +12,7 @@ SHELL := bash
 bin := $(CURDIR)/.bin
 modules := . bench e2e fuzz/differential tools
 linted := . bench e2e fuzz/differential
-steps := lint cross test fuzz e2e chaos hostile-smoke soak-smoke demo bench-smoke vuln-if-online
+steps := lint cross test fuzz e2e parity chaos hostile-smoke soak-smoke demo bench-smoke vuln-if-online
 # Directories and their packages with fuzz targets.
 fuzzed := .:./fuzz .:./fallback .:./resume .:./internal/clientaddr fuzz/differential:.
 
@@ -70,6 +70,10 @@ bench-smoke: ## Run every benchmark very briefly, to see that it runs
 .PHONY: e2e
 e2e: proxies ## Run RPCs through real proxies, installed if missing, and odd peers
 	cd e2e && go test -count=1 -timeout 20m ./nginx/... ./cuts/... ./matrix/... ./inner/...
+
+.PHONY: parity
+parity: ## Hold culvert against plain grpc-go in some 150 environments, and print the table
+	@cd e2e/parity && go test -count=1 -timeout 10m -args -print
 
 .PHONY: chaos
 chaos: ## Cut a tunnel under load, 1,000 times (CUTS), in every way

@@ -19,7 +19,7 @@ import (
 // smallerFor is how long a destination is spared the large one.
 const smallerFor = defaultRecheck
 
-// repeatPause is how long after one repetition there is no other.
+// repeatPause is how long after a repetition that failed there is no other.
 const repeatPause = 30 * time.Second
 
 // postQuantum are the key exchanges whose shares are large.
@@ -107,6 +107,9 @@ func (t *target) shake(ctx context.Context, c net.Conn, addr string, cfg *tls.Co
 		}
 	}
 	if repeated {
+		if ctx.Err() == nil {
+			t.smallerFailed()
+		}
 		failed.err = fmt.Errorf("%w (without the post-quantum key share in the ClientHello too)", failed.err)
 	}
 	return failed
@@ -180,12 +183,14 @@ func (t *target) sparesHello() bool {
 func (t *target) mayRepeatHello() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	now := time.Now()
-	if now.Before(t.nextSmaller) {
-		return false
-	}
-	t.nextSmaller = now.Add(repeatPause)
-	return true
+	return time.Now().After(t.nextSmaller)
+}
+
+// smallerFailed notes that nobody answered the smaller one either.
+func (t *target) smallerFailed() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.nextSmaller = time.Now().Add(repeatPause)
 }
 
 // spareHello makes them small, and says so once.

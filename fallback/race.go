@@ -9,8 +9,9 @@ import (
 
 // Times of a race.
 const (
-	leastWait  = 250 * time.Millisecond // for the verification, once HTTP/2 answers
-	tunnelWait = time.Second            // for the tunnel, while there is a connection that speaks HTTP/2
+	leastWait   = 100 * time.Millisecond // for the verification, once HTTP/2 answers
+	leastTunnel = 150 * time.Millisecond // then for the tunnel
+	tunnelWait  = time.Second            // for the tunnel, if the verification speaks for it
 )
 
 // tried is what a try of the tunnel came to.
@@ -41,10 +42,11 @@ type race struct {
 	tunnels  chan tried
 	done     chan struct{} // nobody listens to the attempts any more
 
-	running   bool      // an attempt at native
-	connected time.Time // when it reached the server; zero if it has not
-	tried     bool      // an attempt at native has failed
-	over      bool      // native is not tried again
+	running   bool          // an attempt at native
+	connected time.Time     // when it reached the server; zero if it has not
+	greeting  time.Duration // how long HTTP/2 took to answer then
+	tried     bool          // an attempt at native has failed
+	over      bool          // native is not tried again
 
 	held     *conn         // speaks HTTP/2 and is not proven
 	proof    *verification // of the attempt; nil if there is none, or it was heard
@@ -123,14 +125,18 @@ func (r *race) onSilence() {
 	r.target.note(silence(time.Since(r.connected)))
 	r.startTunnel(nil)
 	if r.held != nil {
-		r.settling = time.After(tunnelWait)
+		wait := max(leastTunnel, 2*r.greeting)
+		if r.proof != nil && r.proof.halfway.Load() { // a hop holds answers back
+			wait = max(wait, tunnelWait)
+		}
+		r.settling = time.After(wait)
 	}
 }
 
 // onEnd takes note, for the next dial, of an attempt that reached the server and
 // was still silent when its time was over.
 func (r *race) onEnd() *outcome {
-	if waited := time.Since(r.connected); r.running && !r.connected.IsZero() && waited >= leastWait {
+	if waited := time.Since(r.connected); r.running && !r.connected.IsZero() && waited >= 2*leastWait {
 		r.target.silent(r.connected, waited)
 	}
 	return &outcome{err: r.target.wayError(context.Cause(r.ctx))}
@@ -152,9 +158,9 @@ func (r *race) onNative(a attempt) *outcome {
 	if r.verdicts > 0 {
 		return r.onVerified(r.verdict)
 	}
-	r.silence = nil
+	r.silence, r.greeting = nil, time.Since(r.connected)
 	if r.hedged {
-		r.silence = time.After(max(leastWait, time.Since(r.connected)))
+		r.silence = time.After(max(leastWait, r.greeting))
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package fallback
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -13,7 +14,8 @@ const verifyTimeout = 5 * time.Second
 // passes from end to end.
 type verification struct {
 	cancel   context.CancelFunc
-	answered chan struct{} // closed at the first answer of gRPC
+	halfway  atomic.Bool   // a request that ended was answered
+	answered chan struct{} // closed at the first answer of gRPC to one that had not ended
 	done     chan struct{} // closed at the end
 	err      error         // set before done is closed
 }
@@ -29,7 +31,7 @@ func (t *target) verify(addr string) *verification {
 	answered := sync.OnceFunc(func() { close(v.answered) })
 	t.dialer.spawn(func() {
 		defer cancel()
-		v.err = t.runVerification(ctx, addr, answered)
+		v.err = t.runVerification(ctx, addr, func() { v.halfway.Store(true) }, answered)
 		close(v.done)
 		t.dialer.Trace.verified(t.name, v.err)
 		select {
@@ -39,7 +41,11 @@ func (t *target) verify(addr string) *verification {
 			} else if isEvidence(v.err) {
 				t.onSign(v.err)
 			}
-		default:
+		default: // the dial did not wait for it
+			held := v.halfway.Load() || !t.alive() // answers are held back until a request ends, or it seems so
+			if v.err != nil && classify(v.err) == ambiguous && ctx.Err() != nil && held {
+				t.onSign(v.err)
+			}
 		}
 	})
 	return v
@@ -64,7 +70,7 @@ func (v *verification) wait(enough <-chan struct{}) error {
 }
 
 // runVerification connects to addr and verifies.
-func (t *target) runVerification(ctx context.Context, addr string, answered func()) error {
+func (t *target) runVerification(ctx context.Context, addr string, halfway, answered func()) error {
 	c, err := t.connect(ctx, addr, func() {}, "h2", "http/1.1")
 	if err != nil {
 		return &signError{class: unknown, what: "no connection for the verification", err: err}
@@ -73,5 +79,5 @@ func (t *target) runVerification(ctx context.Context, addr string, answered func
 	if sign := noHTTP2(c); sign != nil {
 		return &signError{class: unknown, what: "the connection of the verification", err: sign}
 	}
-	return verify(ctx, c, t.dialer.scheme("http"), t.dest.authority, answered)
+	return verify(ctx, c, t.dialer.scheme("http"), t.dest.authority, halfway, answered)
 }

@@ -22,18 +22,26 @@ const (
 	maxVerifyFrames = 100
 )
 
+// verifySettings are the SETTINGS of a verification: a parameter of culvert's own,
+// from those for experiments (RFC 9113, Section 11.3). Settings do not pass hops,
+// so that a server knows by it that no other RPCs share the connection.
+const verifySettings = "\x00\x00\x06\x04\x00\x00\x00\x00\x00" + "\xfc\x75\x00\x00\x00\x01"
+
 // verifyMessage is a gRPC message (a prefix of 5 bytes), a BytesValue with the
 // text "verify".
 const verifyMessage = "\x00\x00\x00\x00\x08\x0a\x06verify"
 
 // verify proves that gRPC passes end to end on c, a connection to authority
-// that speaks HTTP/2 and on which nothing was sent yet. answered is called when
-// both streams had an answer, which takes one round trip. nil is the whole
+// that speaks HTTP/2 and on which nothing was sent yet. halfway is called when
+// the stream that ends at once was answered, and answered when both streams were,
+// which takes one round trip. nil is the whole
 // proof: a second round trip in the open request, and its trailers; or a
 // grpc-status, from a server that does not know the method. Otherwise the error
 // is a *signError or one of c. ctx bounds it; c is the caller's to close.
-func verify(ctx context.Context, c net.Conn, scheme, authority string, answered func()) error {
-	return newVerifying(c, scheme, authority).prove(ctx, answered)
+func verify(ctx context.Context, c net.Conn, scheme, authority string, halfway, answered func()) error {
+	v := newVerifying(c, scheme, authority)
+	v.halfway = halfway
+	return v.prove(ctx, answered)
 }
 
 // verifying makes verifications on one connection, one after the other.
@@ -48,6 +56,7 @@ type verifying struct {
 	openStream, shortStream uint32
 
 	answered func()
+	halfway  func()          // gRPC has answered the short stream; may be nil
 	headed   map[uint32]bool // streams whose answer has begun
 	ended    bool            // the short stream has, in order, or was refused
 	refused  bool            // the open stream was
@@ -155,7 +164,7 @@ func (v *verifying) flight(first bool) []byte {
 		_ = enc.WriteField(hpack.HeaderField{Name: f[0], Value: f[1]}) // into a Buffer
 	}
 	if first {
-		b.WriteString(preface + emptySettings)
+		b.WriteString(preface + verifySettings)
 	}
 	framer := http2.NewFramer(&b, nil)
 	for _, id := range []uint32{v.openStream, v.shortStream} {
@@ -257,6 +266,9 @@ func (v *verifying) onStatus(stream uint32) error {
 		return errProven
 	}
 	v.ended = true
+	if v.halfway != nil {
+		v.halfway()
+	}
 	if v.refused {
 		v.answered()
 		return errProven

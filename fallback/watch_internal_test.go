@@ -191,7 +191,7 @@ func FuzzVerify(f *testing.F) {
 	}))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		answered := 0
-		err := verify(t.Context(), script{r: bytes.NewReader(in)}, "https", "h:443", func() { answered++ })
+		err := verify(t.Context(), script{r: bytes.NewReader(in)}, "https", "h:443", func() {}, func() { answered++ })
 		if err == nil && answered != 1 || answered > 1 {
 			t.Errorf("got %v, and answered %d times", err, answered)
 		}
@@ -228,7 +228,7 @@ func TestVerifyForeign(t *testing.T) {
 				_ = f.WriteSettings()
 				write(f, head)
 			})
-			err := verify(t.Context(), script{r: bytes.NewReader(in)}, "https", "h:443", func() {})
+			err := verify(t.Context(), script{r: bytes.NewReader(in)}, "https", "h:443", func() {}, func() {})
 			if err == nil || classify(err) != ambiguous {
 				t.Errorf("got %v of class %v, want it ambiguous", err, classify(err))
 			}

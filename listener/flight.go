@@ -1,6 +1,7 @@
 package listener
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"mime"
@@ -42,7 +43,13 @@ type flight struct {
 	in    bool   // such a head has begun
 	dec   *hpack.Decoder
 	req   *request
+	alone bool // SETTINGS say that there are verifications alone
 }
+
+// settingVerify is the parameter of SETTINGS with which a client says that a
+// connection is for verifications alone (docs/PROTOCOL.md). Hops do not pass it
+// on: behind one, a verification shares a connection with other RPCs.
+const settingVerify http2.SettingID = 0xfc75
 
 // errNoPreface is a client of something else.
 var errNoPreface = errors.New("listener: the connection begins like HTTP/2 and goes on otherwise")
@@ -110,6 +117,11 @@ func (f *flight) parse() (done bool, err error) {
 // frame takes what a head has.
 func (f *flight) frame(kind http2.FrameType, flags byte, payload []byte) error {
 	switch {
+	case kind == http2.FrameSettings && f.pos == len(fullPreface):
+		for ; len(payload) >= 6; payload = payload[6:] {
+			f.alone = f.alone || http2.SettingID(binary.BigEndian.Uint16(payload)) == settingVerify
+		}
+		return nil
 	case kind == http2.FrameHeaders && !f.in:
 		f.in = true
 		payload = headBlock(flags, payload)

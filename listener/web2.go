@@ -226,7 +226,7 @@ func (m *mixed) limit(set func(time.Time) error, t time.Time) error {
 func (l *Listener) deliverHTTP2(inner net.Conn, f *flight, h *handshake) {
 	state := tlsState(inner)
 	switch {
-	case f.req != nil && f.req.path == verifyMethod:
+	case f.req != nil && f.req.path == verifyMethod && f.alone:
 		l.answerVerification(inner, f)
 		l.handshakes.end(h)
 		return

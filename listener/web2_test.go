@@ -181,8 +181,9 @@ func TestVerificationUnseen(t *testing.T) {
 	r := dialRaw(t, l)
 	const message = "\x00\x00\x00\x00\x04\x0a\x02hi"
 	var first bytes.Buffer
-	first.WriteString(opening)
+	first.WriteString("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
 	framer := http2.NewFramer(&first, nil)
+	_ = framer.WriteSettings(http2.Setting{ID: 0xfc75, Val: 1})
 	_ = framer.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: head("/culvert.v1.Verify/Echo", "application/grpc"), EndHeaders: true})
 	_ = framer.WriteData(1, false, []byte(message))
 	_, _ = r.conn.Write(first.Bytes())
