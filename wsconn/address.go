@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"golang.org/x/net/http/httpguts"
 )
 
 // parseURL parses a ws or wss URL. Its errors quote no user info.
@@ -27,12 +29,16 @@ func parseURL(rawURL string) (*url.URL, error) {
 }
 
 // splitHost splits the host of u, which then has no brackets, and the port, as
-// they are written: the port may be a name, and either may be empty.
+// they are written, but in ASCII: the port may be a name, and either may be empty.
 func splitHost(u *url.URL) (host, port string) {
-	if host, port, err := net.SplitHostPort(u.Host); err == nil {
+	at := u.Host
+	if ascii, err := httpguts.PunycodeHostPort(at); err == nil {
+		at = ascii
+	}
+	if host, port, err := net.SplitHostPort(at); err == nil {
 		return host, port
 	}
-	return strings.TrimSuffix(strings.TrimPrefix(u.Host, "["), "]"), ""
+	return strings.TrimSuffix(strings.TrimPrefix(at, "["), "]"), ""
 }
 
 // hostPort returns the address to dial for u.
