@@ -2,6 +2,7 @@ package wsconn
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -82,10 +83,10 @@ func hostHeader(u *url.URL) string {
 
 // elsewhere returns u as another machine understands it: with the number of a
 // port that is named, and without the zone of an IPv6 address.
-func elsewhere(u *url.URL) (*url.URL, error) {
+func elsewhere(ctx context.Context, u *url.URL) (*url.URL, error) {
 	_, port := splitHost(u)
 	if _, err := strconv.ParseUint(port, 10, 16); err != nil && port != "" {
-		n, err := net.LookupPort("tcp", port)
+		n, err := net.DefaultResolver.LookupPort(ctx, "tcp", port)
 		if err != nil {
 			return nil, err
 		}
