@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"io"
 	"net/http"
 	"regexp"
 	"strings"
@@ -49,6 +50,8 @@ func FuzzUpgrade(f *testing.F) {
 		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: culvert.v1, x\r\n"
 	f.Add([]byte(head + "\r\n"))
 	f.Add([]byte(head + "Origin: https://evil.example\r\n\r\n"))
+	f.Add([]byte(head + "Content-Length: 5\r\n\r\nhello"))
+	f.Add([]byte(head + "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"))
 	f.Add([]byte(strings.Replace(head, "13", "8", 1) + "\r\n"))
 	f.Add([]byte(strings.Replace(head, "HTTP/1.1", "HTTP/1.0", 1) + "\r\n"))
 	f.Add([]byte(strings.Replace(head, "HTTP/1.1", "HTTP/1.7", 1) + "\r\n"))
@@ -67,6 +70,9 @@ func FuzzUpgrade(f *testing.F) {
 			return
 		}
 		k := strings.TrimSpace(r.Header.Get("Sec-WebSocket-Key"))
+		if body, _ := io.ReadAll(r.Body); len(body) > 0 {
+			t.Fatalf("let through with the body %q", body)
+		}
 		if r.Method != http.MethodGet || r.Proto != "HTTP/1.1" || subprotocol != "culvert.v1" || !key.MatchString(k) {
 			t.Fatalf("let through: %s %s, key %q, subprotocol %q", r.Method, r.Proto, k, subprotocol)
 		}

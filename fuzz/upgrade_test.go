@@ -3,6 +3,7 @@ package fuzz
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha1"
 	"encoding/base64"
@@ -115,11 +116,14 @@ func checkSwitch(t *testing.T, c *memConn, r *http.Request, subprotocol string) 
 
 // FuzzDialed has Dialer.Handshake ask with an arbitrary path and header:
 // whatever is in them, what is sent is one request and not a byte more, for the
-// host of the URL, and Upgrader lets it through.
+// host of the URL or that of the header, and Upgrader lets it through.
 func FuzzDialed(f *testing.F) {
 	f.Add("culvert", "X-Tenant", "blue", "culvert.v1")
 	f.Add("a b?c=d&e#f", "Authorization", "Bearer x\r\nHost: evil.example\r\n\r\nGET / HTTP/1.1", "culvert.v1")
-	f.Add("../\r\n\r\n", "Host", "evil.example", "a, b")
+	f.Add("../\r\n\r\n", "Host", "other.example", "a, b")
+	f.Add("", "host", "other.example:80\r\nX: y", "a")
+	f.Add("", "content-length", "5", "a")
+	f.Add("", "TRANSFER-ENCODING", "chunked", "a")
 	f.Add("%00%0d%0a", "Content-Length", "100", "culvert.v1\r\nX: y")
 	f.Add("@evil.example/", "Transfer-Encoding", "chunked", "")
 	f.Add("", "Connection", "close", "x")
@@ -148,7 +152,8 @@ func FuzzDialed(f *testing.F) {
 		}
 		body, _ := io.ReadAll(r.Body)
 		rest, _ := io.ReadAll(br)
-		if len(body)+len(rest) > 0 || r.Host != "example.com" {
+		host := cmp.Or(d.Header.Get("Host"), "example.com")
+		if len(body)+len(rest) > 0 || !strings.EqualFold(r.Host, host) && !strings.ContainsFunc(host, func(c rune) bool { return c == '%' || c >= 0x80 }) {
 			t.Fatalf("sent %q for host %s, %q and %q behind it", c.out, r.Host, body, rest)
 		}
 		u := &wsconn.Upgrader{CheckOrigin: func(*http.Request) bool { return true }}

@@ -2,6 +2,7 @@ package wsconn
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -9,6 +10,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"golang.org/x/net/http/httpguts"
 )
 
 // parseURL parses a ws or wss URL. Its errors quote no user info.
@@ -27,12 +30,16 @@ func parseURL(rawURL string) (*url.URL, error) {
 }
 
 // splitHost splits the host of u, which then has no brackets, and the port, as
-// they are written: the port may be a name, and either may be empty.
+// they are written, but in ASCII: the port may be a name, and either may be empty.
 func splitHost(u *url.URL) (host, port string) {
-	if host, port, err := net.SplitHostPort(u.Host); err == nil {
+	at := u.Host
+	if ascii, err := httpguts.PunycodeHostPort(at); err == nil {
+		at = ascii
+	}
+	if host, port, err := net.SplitHostPort(at); err == nil {
 		return host, port
 	}
-	return strings.TrimSuffix(strings.TrimPrefix(u.Host, "["), "]"), ""
+	return strings.TrimSuffix(strings.TrimPrefix(at, "["), "]"), ""
 }
 
 // hostPort returns the address to dial for u.
@@ -76,10 +83,10 @@ func hostHeader(u *url.URL) string {
 
 // elsewhere returns u as another machine understands it: with the number of a
 // port that is named, and without the zone of an IPv6 address.
-func elsewhere(u *url.URL) (*url.URL, error) {
+func elsewhere(ctx context.Context, u *url.URL) (*url.URL, error) {
 	_, port := splitHost(u)
 	if _, err := strconv.ParseUint(port, 10, 16); err != nil && port != "" {
-		n, err := net.LookupPort("tcp", port)
+		n, err := net.DefaultResolver.LookupPort(ctx, "tcp", port)
 		if err != nil {
 			return nil, err
 		}

@@ -40,9 +40,8 @@ type Dialer struct {
 	// "" means the URL's host and port.
 	Addr string
 
-	// Network is that of Addr: "tcp", "tcp4", "tcp6" or "unix". There is no
-	// proxy to a unix socket; to another network it is reached by tcp.
-	// "" means tcp.
+	// Network is that of Addr: "tcp", "tcp4", "tcp6" or "unix". Proxy is not
+	// asked about a unix socket. "" means tcp.
 	Network string
 
 	// Proxy returns the proxy for a request, whose URL is that of the
@@ -58,12 +57,12 @@ type Dialer struct {
 	Proxy func(*http.Request) (*url.URL, error)
 
 	// ProxyHeader returns fields for each CONNECT to an HTTP proxy, the
-	// first one above all. It is called once in a dial, before that is sent;
-	// target is the host:port asked for. A Proxy-Authorization in it takes
-	// the place of Basic from the proxy's URL, and goes with the first
-	// CONNECT only. What ProxyAuth returns comes before fields of the same
-	// name. An error ends the dial. Calls for different dials are
-	// concurrent. Nil means no fields.
+	// first one above all. It is called once in a dial, before a connection
+	// to the proxy is opened; target is the host:port asked for. A
+	// Proxy-Authorization in it replaces Basic from the proxy's URL, and
+	// goes with the first CONNECT only. A field that ProxyAuth returns
+	// replaces those of the same name. An error ends the dial. Calls for
+	// different dials are concurrent. Nil means no fields.
 	ProxyHeader func(ctx context.Context, proxy *url.URL, target string) (http.Header, error)
 
 	// ProxyAuth gets each 407 of an HTTP proxy and returns the headers,
@@ -83,11 +82,11 @@ type Dialer struct {
 	ProxyTLS *tls.Config
 
 	// Header is added to the upgrade request, but for the fields that the
-	// handshake and the framing need. A Host in it is sent in the place of
-	// the URL's, as it is; two of them, or one that cannot be sent, end the
-	// dial with a *HandshakeError. It changes neither SNI nor the verified
-	// name. Without it, Host is that of the URL without the default port,
-	// 80 for ws and 443 for wss, and without an IPv6 zone.
+	// handshake and the framing need. A Host in it is sent as it is, instead
+	// of the URL's; it changes neither SNI nor the verified name. Two of
+	// them, or one that cannot be sent, end the dial with a
+	// *HandshakeError. Without one, Host is that of the URL without the
+	// default port, 80 for ws and 443 for wss, and without an IPv6 zone.
 	Header http.Header
 
 	// Prepare, if not nil, is called with the header of the upgrade request
@@ -103,8 +102,8 @@ type Dialer struct {
 	// that does not pick one of them is refused.
 	Subprotocols []string
 
-	// DialContext opens the connection, to the proxy if there is one. It
-	// gets Network and Addr as they are. Nil means a net.Dialer.
+	// DialContext opens the connection: to the proxy, if there is one, by
+	// tcp, else to Addr as it is. Nil means a net.Dialer.
 	DialContext func(ctx context.Context, network, addr string) (net.Conn, error)
 
 	// HandshakeTimeout bounds all of Dial, or of Connect or Handshake,
@@ -123,8 +122,9 @@ type Dialer struct {
 // Dial opens a WebSocket to rawURL, whose scheme is ws or wss. ctx bounds the
 // call, not the connection. Redirects are not followed. The error is a
 // *StatusError if a proxy or the server refused, a *TLSError if TLS failed, a
-// *HandshakeError if the answer was not one to a WebSocket handshake; it is the cause of ctx if that
-// ended, and context.DeadlineExceeded if HandshakeTimeout passed.
+// *HandshakeError if the answer was not one to a WebSocket handshake; it is the
+// cause of ctx if that ended, and context.DeadlineExceeded if HandshakeTimeout
+// passed.
 func (d *Dialer) Dial(ctx context.Context, rawURL string) (*Conn, error) {
 	u, err := parseURL(rawURL)
 	if err != nil {
@@ -165,7 +165,7 @@ func (d *Dialer) Connect(ctx context.Context, u *url.URL) (net.Conn, error) {
 		}
 		return d.dial(ctx, network, d.Addr)
 	}
-	named, err := elsewhere(u)
+	named, err := elsewhere(ctx, u)
 	if err != nil {
 		return nil, fmt.Errorf("wsconn: the port of %s: %w", u.Host, err)
 	}

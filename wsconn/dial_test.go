@@ -156,6 +156,27 @@ func TestInterimAnswers(t *testing.T) {
 	}
 }
 
+// TestLongHead takes a 101 to which a gateway added many fields.
+func TestLongHead(t *testing.T) {
+	for _, tt := range []struct {
+		size, limit int
+		want        string // of the error
+	}{
+		{20 << 10, 0, ""}, {60 << 10, 0, ""}, {70 << 10, 0, "too long"}, {70 << 10, 100 << 10, ""}, {20 << 10, 16 << 10, "too long"},
+	} {
+		addr, _ := answering(t, func(r *http.Request) string {
+			return switching + accept(r) + "\r\nContent-Security-Policy: " + strings.Repeat("x", tt.size) + "\r\n\r\n"
+		})
+		c, err := (&wsconn.Dialer{MaxHead: tt.limit}).Dial(t.Context(), "ws://"+addr+"/")
+		if err == nil {
+			_ = c.Close()
+		}
+		if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%d bytes, MaxHead %d: got %v, want %q", tt.size, tt.limit, err, tt.want)
+		}
+	}
+}
+
 // TestDialCancelled returns when the caller's context ends.
 func TestDialCancelled(t *testing.T) {
 	addr, closed := answering(t, func(*http.Request) string { return "" })

@@ -60,7 +60,7 @@ func (*ProtocolError) IsViolation() bool { return true }
 // answered what, and Advice.
 type StatusError struct {
 	Op         string      // "CONNECT" or "GET"
-	Target     string      // the host:port asked for, or the URL without its password
+	Target     string      // the host:port asked for, or the URL without user and password
 	Proxy      string      // host:port of the proxy that answered a CONNECT; "" for a GET
 	StatusCode int         // 503
 	Status     string      // "503 Service Unavailable"
@@ -124,7 +124,7 @@ func (e *StatusError) Error() string {
 // HandshakeError is returned by Dial when the answer claims to open a
 // WebSocket but does not prove it, or is not HTTP at all.
 type HandshakeError struct {
-	Target string      // the URL without its password
+	Target string      // the URL without user and password
 	Reason string      // what was wrong
 	Header http.Header // of the answer; nil if there was none
 	Err    error       // the cause, or nil

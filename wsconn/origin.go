@@ -16,7 +16,11 @@ func sameOrigin(r *http.Request) bool {
 		return false
 	}
 	o, err := url.Parse(list[0])
-	if err != nil || o.User != nil || o.Host == "" || o.RawQuery != "" || o.ForceQuery || o.Fragment != "" || strings.Trim(o.Path, "/") != "" {
+	if err != nil {
+		return false
+	}
+	// No user info, query or fragment; some clients that are no browsers add a slash.
+	if bare := (url.URL{Scheme: o.Scheme, Host: o.Host, Path: o.Path}); *o != bare || o.Host == "" || o.Path != "" && o.Path != "/" {
 		return false
 	}
 	switch o.Scheme {

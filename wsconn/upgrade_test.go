@@ -78,6 +78,13 @@ func TestRefusals(t *testing.T) {
 		{"other origin", "Host: h\r\n", "Host: h\r\nOrigin: https://evil.example\r\n", 403, "", ""},
 		{"own origin", "Host: h\r\n", "Host: h\r\nOrigin: https://h\r\n", 101, "", ""},
 		{"HTTP/1.0", "HTTP/1.1", "HTTP/1.0", 505, "", ""},
+		{"body", "Host: h\r\n", "Host: h\r\nContent-Length: 1\r\n", 400, "", ""},
+		{"chunked body", "Host: h\r\n", "Host: h\r\nTransfer-Encoding: chunked\r\n", 400, "", ""},
+		{"body of both kinds", "Host: h\r\n", "Host: h\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n", 400, "", ""},
+		{"none, of both kinds", "Host: h\r\n", "Host: h\r\nContent-Length: 0\r\nTransfer-Encoding: chunked\r\n", 400, "", ""},
+		{"body to come", "Host: h\r\n", "Host: h\r\nContent-Length: 5\r\nExpect: 100-continue\r\n", 400, "", ""},
+		{"no body", "Host: h\r\n", "Host: h\r\nContent-Length: 0\r\n", 101, "", ""},
+		{"no body to come", "Host: h\r\n", "Host: h\r\nContent-Length: 0\r\nExpect: 100-continue\r\n", 101, "", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			c, err := net.Dial("tcp", addr)
