@@ -144,10 +144,7 @@ const replaceDelay = time.Second
 
 // replace ends the use of a carrier that another one took over from; mu is held.
 func (c *Conn) replace(before *Attachment) {
-	if c.leaving != nil {
-		abort(c.leaving.carrier)
-		c.leaving = nil
-	}
+	c.endLeaving()
 	if c.dial != nil || c.flushing || c.texting {
 		abort(before.carrier)
 		return
@@ -158,10 +155,17 @@ func (c *Conn) replace(before *Attachment) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		if c.leaving == before {
-			c.leaving = nil
-			abort(before.carrier)
+			c.endLeaving()
 		}
 	})
+}
+
+// endLeaving closes the carrier that replace has left open; mu is held.
+func (c *Conn) endLeaving() {
+	if a := c.leaving; a != nil {
+		c.leaving = nil
+		abort(a.carrier)
+	}
 }
 
 // attached starts what a new carrier brings with it; mu is held.

@@ -107,6 +107,7 @@ func (c *Conn) finish() {
 	if c.keeper != nil {
 		c.keeper.finished()
 	}
+	c.endLeaving()
 	if a := c.cur.Load(); a != nil {
 		time.AfterFunc(closeTimeout, func() { abort(a.carrier) })
 	}

@@ -84,6 +84,7 @@ type Conn struct {
 
 	leaving *Attachment   // that another one took over from a moment ago
 	keeper  keeper        // of a server's Conn; nil if there is none
+	resumed rate          // how often it was resumed lately
 	limit   time.Duration // how long the keeper keeps it without a carrier; 0 is for Config.Window
 	owned   sync.WaitGroup
 }

@@ -88,7 +88,6 @@ type session struct {
 	watch      Watcher       // guarded by Conn.mu
 	place      *list.Element // in Sessions.unused or waiting; guarded by Sessions.mu
 	since      time.Time     // when it got that
-	resumed    rate          // guarded by Sessions.mu
 }
 
 func (s *Sessions) start() {
@@ -188,9 +187,6 @@ func (s *Sessions) Resume(r Request, principal any) (*Attachment, error) {
 	if !same(se.principal, principal) {
 		return nil, &RefusedError{http.StatusForbidden, "the session belongs to another principal"}
 	}
-	if !s.mayResume(se) {
-		return nil, &RefusedError{http.StatusTooManyRequests, "the session was resumed too often in a short time"}
-	}
 	return se.conn.prepareAs(r)
 }
 
@@ -223,6 +219,9 @@ func (c *Conn) prepareAs(r Request) (*Attachment, error) {
 	}
 	if err := c.check(r.Offset); err != nil {
 		return nil, err
+	}
+	if c.keeper != nil && !c.resumed.take(time.Now(), resumeBurst, resumeInterval) {
+		return nil, &RefusedError{http.StatusTooManyRequests, "the session was resumed too often in a short time"}
 	}
 	c.attempts = r.Attempt
 	return c.prepare(), nil
