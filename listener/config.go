@@ -46,7 +46,7 @@ const (
 	defaultMaxSessionsOfPrincipal = 1000
 	defaultMaxSessionAgeGrace     = time.Minute
 	defaultMaxStreams             = 32_768
-	defaultMaxStreamsOfPrincipal  = 4096
+	defaultMaxStreamsOfPrincipal  = 2048
 	defaultMuxStreams             = 256 // of one tunnel, as for mux.Config
 )
 
@@ -141,12 +141,12 @@ type Config struct {
 	// MaxStreams is how many streams all tunnels may have open, and
 	// MaxStreamsOfPrincipal how many those of one principal may have. Each is
 	// a connection to gRPC, which costs some 20 KiB. One more is closed before
-	// it was accepted, and a new tunnel is answered 503 or 429 with
-	// Retry-After. Of tunnels that have lost their WebSocket there may be an
-	// eighth of either: beyond it, one with more than 8 streams ends with its
-	// WebSocket, and from half of it on the others are kept for 10 s instead of
-	// Resume.Window. 0 means 32,768 and 4096; a negative
-	// MaxStreamsOfPrincipal means no limit.
+	// it is accepted, and a new tunnel is answered 503 or 429 with
+	// Retry-After. Tunnels that have lost their WebSocket may have an eighth
+	// of all streams, and half of their principal's: beyond that, one with
+	// more than 8 ends with its WebSocket, and from half of that on they are
+	// kept for 10 s instead of Resume.Window. 0 means 32,768 and 2048; a
+	// negative MaxStreamsOfPrincipal means no limit.
 	MaxStreams            int
 	MaxStreamsOfPrincipal int
 

@@ -10,14 +10,15 @@ import (
 )
 
 // A tunnel without a WebSocket costs what its streams cost: to gRPC each is a
-// connection, with goroutines and buffers. An eighth of the streams that there may
-// be, in all and of one principal, may be of such tunnels: when that is used up,
-// a tunnel of more than a few streams ends with its WebSocket, and the others are
-// kept for a shorter time when half of it is.
+// connection, with goroutines and buffers. Such tunnels may have an eighth of the
+// streams that there may be in all, and half of those of one principal. When that
+// is used up, a tunnel of more than a few streams ends with its WebSocket, and
+// the others are kept for a shorter time when half of it is.
 const (
-	detachedShare  = 8
-	fewStreams     = 8
-	detachedWindow = 10 * time.Second
+	detachedShare   = 8
+	detachedShareOf = 2
+	fewStreams      = 8
+	detachedWindow  = 10 * time.Second
 )
 
 // streams counts the streams of all tunnels.
@@ -128,7 +129,7 @@ func (s *streams) detach(t *tunnel) time.Duration {
 	}
 	used := detachedShare * fraction(s.all.detached, s.max)
 	if u := s.of[keyOf(t.info.Principal)]; u != nil && s.maxOf >= 0 {
-		used = max(used, detachedShare*fraction(u.detached, s.maxOf))
+		used = max(used, detachedShareOf*fraction(u.detached, s.maxOf))
 	}
 	switch {
 	case used > 1 && t.streams.open > fewStreams:

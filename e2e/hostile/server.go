@@ -66,6 +66,7 @@ func serve(in io.Reader, out io.Writer) error {
 		TLS:                    &tls.Config{Certificates: []tls.Certificate{cert}},
 		Authorize:              authorize,
 		Resume:                 &resume.Config{Window: kept},
+		MaxSessions:            800, // few, for the attacks to meet the limit
 		MaxSessionsOfPrincipal: 500,
 		Mux:                    &mux.Config{Logger: logger},
 		Logger:                 logger,
