@@ -140,8 +140,8 @@ type Config struct {
 
 	// MaxStreams is how many streams all tunnels may have open, and
 	// MaxStreamsOfPrincipal how many those of one principal may have. Each is
-	// a connection to gRPC, which costs some 20 KiB. One more is closed before
-	// it is accepted, and a new tunnel is answered 503 or 429 with
+	// a connection to gRPC, which costs some 20 KiB. One more is reset
+	// before it is accepted, and a new tunnel is answered 503 or 429 with
 	// Retry-After. Tunnels that have lost their WebSocket may have an eighth
 	// of all streams, and half of their principal's: beyond that, one with
 	// more than 8 ends with its WebSocket, and from half of that on they are

@@ -93,8 +93,8 @@ func (t *tunnel) serve(c net.Conn) {
 func (t *tunnel) handle(s *mux.Session, st net.Conn) {
 	l := t.listener
 	if !l.streams.open(t) {
-		l.cfg.Logger.Info("listener: refused a stream", "remote", t.addr)
-		_ = st.Close()
+		l.cfg.Logger.Debug("listener: refused a stream", "remote", t.addr)
+		_ = mux.Reset(st)
 		return
 	}
 	counted := &countedStream{Conn: st, tunnel: t}

@@ -68,6 +68,7 @@ func serve(in io.Reader, out io.Writer) error {
 		Resume:                 &resume.Config{Window: kept},
 		MaxSessions:            800, // few, for the attacks to meet the limit
 		MaxSessionsOfPrincipal: 500,
+		MaxStreamsOfPrincipal:  1024,
 		Mux:                    &mux.Config{Logger: logger},
 		Logger:                 logger,
 	})
