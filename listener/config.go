@@ -127,8 +127,11 @@ type Config struct {
 	// 256.
 	MaxHandshakesFromAddress int
 
-	// MaxSessions is how many tunnels and raw connections may be open; one
-	// more is answered 503 with Retry-After. 0 means 10,000.
+	// MaxSessions is how many tunnels and raw connections may be open. For
+	// one more, a tunnel that has lost its WebSocket makes room: one of which
+	// no use was made, or one of the principal that has most, or of the address
+	// for callers without a principal. Otherwise the new one is answered 503
+	// with Retry-After. 0 means 10,000.
 	MaxSessions int
 
 	// MaxSessionsOfPrincipal is how many of them one principal may have; one
@@ -166,7 +169,11 @@ type Config struct {
 
 	// Resume configures tunnels that outlive their WebSocket, and has hooks
 	// that tell of it. Its PingInterval and SilenceTimeout, if zero, are
-	// WebSocket's. Nil means the defaults.
+	// WebSocket's. Nil means the defaults. A handler's context learns that its
+	// client died when Resume.Window has passed, 2 min by default: after the
+	// TCP connection ended, or after SilenceTimeout if nothing tells of that.
+	// It is 3 s for a tunnel of which no use was made, and 5 s once Close was
+	// called.
 	Resume *resume.Config
 
 	// MaxResumable is how many such tunnels there may be, and MaxReplay
