@@ -74,7 +74,8 @@ func (d *Dialer) newTunnel(ctx context.Context, t *target, ws *wsconn.Conn, stre
 // innerTLS does TLS inside the tunnel.
 func (d *Dialer) innerTLS(ctx context.Context, t *target, ws *wsconn.Conn, c net.Conn) (*inner.Conn, error) {
 	if ws.Header().Get(inner.Header) != "1" {
-		return nil, errors.New("the server does not grant TLS inside the tunnel: does its listener.Config have InnerTLS?")
+		return nil, errors.New("the server does not grant TLS inside the tunnel: its answer has no " + inner.Header +
+			": set InnerTLS in its listener.Config, or find the hop that drops this field")
 	}
 	ctx, cancel := context.WithTimeout(ctx, orDefault(d.HandshakeTimeout, defaultHandshakeTimeout))
 	defer cancel()

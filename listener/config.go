@@ -31,6 +31,10 @@ const (
 // stream is open from the start (docs/PROTOCOL.md).
 const headerFirstStream = "Culvert-First-Stream"
 
+// headerMaxStreams is how a server says how many streams a client may have open
+// on the tunnel (docs/PROTOCOL.md).
+const headerMaxStreams = "Culvert-Max-Streams"
+
 // Defaults of Config.
 const (
 	defaultHandshakeTimeout = 10 * time.Second
@@ -42,6 +46,9 @@ const (
 	defaultMaxHandshakesFrom      = 256
 	defaultMaxSessionsOfPrincipal = 1000
 	defaultMaxSessionAgeGrace     = time.Minute
+	defaultMaxStreams             = 32_768
+	defaultMaxStreamsOfPrincipal  = 2048
+	defaultMuxStreams             = 256 // of one tunnel, as for mux.Config
 )
 
 // Config holds what a Listener can be told. A nil *Config and the zero value
@@ -104,14 +111,16 @@ type Config struct {
 	RequireInnerTLS bool
 
 	// HandshakeTimeout bounds the TLS handshake, and then again the reading
-	// of a request's head. 0 means 10 s.
+	// of a request's head, or of HTTP/2's preface and first SETTINGS frame. 0
+	// means 10 s.
 	HandshakeTimeout time.Duration
 
 	// MaxHead bounds the head of a request, in bytes. 0 means 16 KiB.
 	MaxHead int
 
 	// MaxHandshakes is how many connections of the port may be there that
-	// have not told what they want: in TLS, in a request's head, idle between
+	// have not told what they want: in TLS, in a request's head or HTTP/2's
+	// preface, idle between
 	// requests of HTTP/1.1, or waiting for Accept. For one more, the slowest
 	// is closed if it has taken over a second, else one from an address that
 	// has more than the new one's, else the new one. 0 means 1024.
@@ -122,8 +131,11 @@ type Config struct {
 	// 256.
 	MaxHandshakesFromAddress int
 
-	// MaxSessions is how many tunnels and raw connections may be open; one
-	// more is answered 503 with Retry-After. 0 means 10,000.
+	// MaxSessions is how many tunnels and raw connections may be open. For
+	// one more, a tunnel that has lost its WebSocket makes room: one of which
+	// no use was made, or one of the principal that has most, or of the address
+	// for callers without a principal. Otherwise the new one is answered 503
+	// with Retry-After. 0 means 10,000.
 	MaxSessions int
 
 	// MaxSessionsOfPrincipal is how many of them one principal may have; one
@@ -132,6 +144,18 @@ type Config struct {
 	// same caller. Those that are nil or do not compare are not counted. 0
 	// means 1000, a negative value as many as there are.
 	MaxSessionsOfPrincipal int
+
+	// MaxStreams is how many streams all tunnels may have open, and
+	// MaxStreamsOfPrincipal how many those of one principal may have. Each is
+	// a connection to gRPC, which costs some 20 KiB. One more is reset
+	// before it is accepted, and a new tunnel is answered 503 or 429 with
+	// Retry-After. Tunnels that have lost their WebSocket may have an eighth
+	// of all streams, and half of their principal's: beyond that, one with
+	// more than 8 ends with its WebSocket, and from half of that on they are
+	// kept for 10 s instead of Resume.Window. 0 means 32,768 and 2048; a
+	// negative MaxStreamsOfPrincipal means no limit.
+	MaxStreams            int
+	MaxStreamsOfPrincipal int
 
 	// MaxSessionAge is how long a tunnel takes new streams: after that its
 	// client opens another one, about which Authorize is asked. What still
@@ -149,7 +173,11 @@ type Config struct {
 
 	// Resume configures tunnels that outlive their WebSocket, and has hooks
 	// that tell of it. Its PingInterval and SilenceTimeout, if zero, are
-	// WebSocket's. Nil means the defaults.
+	// WebSocket's. Nil means the defaults. A handler's context learns that its
+	// client died when Resume.Window has passed, 2 min by default: after the
+	// TCP connection ended, or after SilenceTimeout if nothing tells of that.
+	// It is 3 s for a tunnel of which no use was made, and 5 s once Close was
+	// called.
 	Resume *resume.Config
 
 	// MaxResumable is how many such tunnels there may be, and MaxReplay
@@ -165,11 +193,14 @@ type Config struct {
 	// 32 MiB. A Budget in Mux takes its place.
 	MaxUnread int64
 
-	// SamePrincipal decides whether the principal that Authorize returned for
-	// a request to resume is the one that opened the tunnel, also where the
-	// client's certificate was renewed meanwhile. For a principal that is nil
-	// it gets the client's certificate, an *x509.Certificate, if TLS showed
-	// one. Nil means reflect.DeepEqual, and the same certificate.
+	// SamePrincipal decides whether the client of a request to resume is the
+	// one that opened the tunnel. It gets what Authorize returned for both,
+	// which may hold the certificates in r.TLS. If Authorize is nil, it gets
+	// the clients' own certificates, each an *x509.Certificate or nil. It has
+	// the last word: return true for a certificate that was renewed. Nil means
+	// that principals are equal by reflect.DeepEqual and client certificates
+	// byte by byte, so that a tunnel whose client has renewed its certificate
+	// is not resumed.
 	SamePrincipal func(opened, resumes any) bool
 
 	// WebSocket and Mux configure the layers beneath.
@@ -197,6 +228,8 @@ func (c *Config) withDefaults() Config {
 	r.MaxHandshakes = cmp.Or(r.MaxHandshakes, defaultMaxHandshakes)
 	r.MaxHandshakesFromAddress = cmp.Or(r.MaxHandshakesFromAddress, defaultMaxHandshakesFrom)
 	r.MaxSessionsOfPrincipal = cmp.Or(r.MaxSessionsOfPrincipal, defaultMaxSessionsOfPrincipal)
+	r.MaxStreams = cmp.Or(r.MaxStreams, defaultMaxStreams)
+	r.MaxStreamsOfPrincipal = cmp.Or(r.MaxStreamsOfPrincipal, defaultMaxStreamsOfPrincipal)
 	r.MaxSessionAgeGrace = cmp.Or(r.MaxSessionAgeGrace, defaultMaxSessionAgeGrace)
 	r.ForwardedHeader = cmp.Or(r.ForwardedHeader, clientaddr.XForwardedFor)
 	r.MaxUnread = cmp.Or(r.MaxUnread, defaultMaxUnread)

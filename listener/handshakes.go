@@ -39,17 +39,30 @@ type handshake struct {
 	unknown bool          // nobody but split has it
 }
 
-// begin makes room for c. It returns nil if there is none.
+// begin makes room for c. It returns nil if there is none, and closes another
+// connection only if c gets its place.
 func (h *handshakes) begin(c net.Conn) *handshake {
 	x := &handshake{conn: c, from: h.source(c), unknown: true}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	crowded := x.from.IsValid() && h.from[x.from] >= h.maxFrom
-	if crowded && !h.evict(x.from) {
+	full := h.order.Len() >= h.max
+	var victim *handshake
+	switch {
+	case crowded:
+		victim = h.slowest(x.from)
+	case full:
+		if victim = h.slowest(netip.Prefix{}); victim == nil {
+			victim = h.crowd(x.from)
+		}
+	}
+	switch {
+	case victim != nil:
+		h.close(victim)
+	case crowded:
 		h.counters.handshakesFrom.Add(1)
 		return nil
-	}
-	if h.order.Len() >= h.max && !h.evict(netip.Prefix{}) && !h.evictCrowd(x.from) {
+	case full:
 		h.counters.handshakes.Add(1)
 		return nil
 	}
@@ -57,26 +70,36 @@ func (h *handshakes) begin(c net.Conn) *handshake {
 	return x
 }
 
-// evict closes the connection that has taken longest, of those from an address
-// if that is valid, unless it is no slow one; mu is held.
-func (h *handshakes) evict(from netip.Prefix) bool {
+// makeRoom closes the slowest connection, if there is a slow one, and reports
+// whether there was: the process may open no more files.
+func (h *handshakes) makeRoom() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	victim := h.slowest(netip.Prefix{})
+	if victim != nil {
+		h.close(victim)
+	}
+	return victim != nil
+}
+
+// slowest returns the connection that has taken longest, of those from an
+// address if that is valid, nil if it is no slow one; mu is held.
+func (h *handshakes) slowest(from netip.Prefix) *handshake {
 	for e := h.order.Front(); e != nil; e = e.Next() {
 		x := e.Value.(*handshake)
 		if time.Since(x.since) < patience {
-			return false
+			return nil
 		}
-		if from.IsValid() && x.from != from {
-			continue
+		if !from.IsValid() || x.from == from {
+			return x
 		}
-		h.close(x)
-		return true
 	}
-	return false
+	return nil
 }
 
-// evictCrowd closes the oldest connection from the address that has most, if
-// those are more than from has by two; mu is held.
-func (h *handshakes) evictCrowd(from netip.Prefix) bool {
+// crowd returns the oldest connection from the address that has most, nil if
+// those are not more than from has by two; mu is held.
+func (h *handshakes) crowd(from netip.Prefix) *handshake {
 	crowd, most := netip.Prefix{}, h.from[from]+1
 	for p, n := range h.from {
 		if n > most {
@@ -84,15 +107,14 @@ func (h *handshakes) evictCrowd(from netip.Prefix) bool {
 		}
 	}
 	if !crowd.IsValid() {
-		return false
+		return nil
 	}
 	for e := h.order.Front(); e != nil; e = e.Next() {
 		if x := e.Value.(*handshake); x.from == crowd {
-			h.close(x)
-			return true
+			return x
 		}
 	}
-	return false
+	return nil
 }
 
 // close makes x make room; mu is held.
@@ -180,10 +202,5 @@ func (h *handshakes) source(c net.Conn) netip.Prefix {
 			return netip.Prefix{}
 		}
 	}
-	bits := 64
-	if ip.Is4() {
-		bits = 32
-	}
-	p, _ := ip.Prefix(bits)
-	return p
+	return networkOf(ip)
 }

@@ -45,6 +45,7 @@ type Listener struct {
 	infos    sync.Map // net.Addr of a tunnel's connections to its *Info
 	counters counters
 	unread   *mux.Budget
+	streams  streams
 
 	verifying atomic.Int64 // RPCs that are verifications
 
@@ -56,7 +57,7 @@ type Listener struct {
 	cut      bool // nothing may go on any more
 	carriers map[carrier]struct{}
 	count    int         // sessions and raw connections, those being upgraded too
-	countOf  map[any]int // by principal
+	countOf  map[any]int // by their owner's group
 
 	owned sync.WaitGroup
 }
@@ -122,6 +123,9 @@ func New(cfg *Config) *Listener {
 		countOf:  map[any]int{},
 		unread:   mux.NewBudget(full.MaxUnread),
 	}
+	l.streams = streams{
+		max: full.MaxStreams, maxOf: full.MaxStreamsOfPrincipal, counters: &l.counters, of: map[any]*usage{},
+	}
 	l.handshakes = handshakes{
 		max: full.MaxHandshakes, maxFrom: full.MaxHandshakesFromAddress,
 		exempt: full.TrustedProxies, counters: &l.counters, from: map[netip.Prefix]int{},
@@ -178,8 +182,10 @@ func (l *Listener) deliver(c *conn, done func() <-chan struct{}) {
 
 // Close stops the accepting of connections, tunnels and streams. Connections
 // and streams that were handed out go on, as for any net.Listener; a tunnel
-// is closed once its last stream is. Close does not wait for that: see
-// Shutdown.
+// is closed once its last stream is. A tunnel without a WebSocket, now or later,
+// waits no more than 5 s for its client, so that a grpc.Server's GracefulStop,
+// which calls Close, is not held up by clients that are gone. Close does not wait
+// for any of that: see Shutdown.
 func (l *Listener) Close() error {
 	l.mu.Lock()
 	if l.closing {
@@ -201,6 +207,7 @@ func (l *Listener) Close() error {
 		}()
 	}
 	l.mu.Unlock()
+	l.sessions.End()
 	if l.port == nil {
 		return nil
 	}

@@ -1,14 +1,17 @@
 package listener
 
 import (
-	"crypto/x509"
 	"errors"
+	"maps"
 	"net"
 	"net/http"
-	"reflect"
+	"strconv"
+	"time"
 
 	"culvert/internal/inner"
+	"culvert/internal/maxframe"
 	"culvert/resume"
+	"culvert/wsconn"
 )
 
 // newSessions returns the streams that clients may resume.
@@ -19,58 +22,29 @@ func (c *Config) newSessions() *resume.Sessions {
 	}
 	s := &resume.Sessions{Config: cfg, Max: c.MaxResumable, MaxReplay: c.MaxReplay}
 	s.Key = func(principal any) any { return keyOf(principal.(owner).principal) }
-	s.Same = func(opened, resumes any) bool {
-		a, b := opened.(owner), resumes.(owner)
-		if same := c.SamePrincipal; same != nil {
-			return same(a.who(), b.who())
-		}
-		return reflect.DeepEqual(a.principal, b.principal) && a.certificate.Equal(b.certificate)
-	}
+	s.Group = func(principal any) any { return principal.(owner).group() }
+	s.Same = func(opened, resumes any) bool { return c.isSame(opened.(owner), resumes.(owner)) }
 	return s
 }
 
-// owner is whose a session is.
-type owner struct {
-	principal   any
-	certificate *x509.Certificate // of the client, nil if it showed none in TLS
-}
-
-func ownerOf(r *http.Request, principal any) owner {
-	o := owner{principal: principal}
-	if r.TLS != nil && len(r.TLS.PeerCertificates) > 0 {
-		o.certificate = r.TLS.PeerCertificates[0]
-	}
-	return o
-}
-
-// who returns what SamePrincipal gets.
-func (o owner) who() any {
-	if o.principal == nil && o.certificate != nil {
-		return o.certificate
-	}
-	return o.principal
-}
-
-// upgrade makes w a tunnel's connection: one that outlives its WebSocket if the
-// client asks for that and there is room, else the WebSocket itself.
-func (l *Listener) upgrade(w http.ResponseWriter, r *http.Request, protected, asks bool, o owner) (net.Conn, error) {
-	var c *resume.Conn
+// upgrade makes w the connection of t: one that outlives its WebSocket if q asks
+// for that and there is room, else the WebSocket itself.
+func (l *Listener) upgrade(w http.ResponseWriter, r *http.Request, t *tunnel, q resume.Request) (net.Conn, error) {
 	u := l.upgrader
 	u.Header = http.Header{}
-	if asks && !l.cfg.DisableResume {
-		var name string
-		if c, name = l.sessions.Open(o); c != nil {
-			u.Header = l.sessions.Answer(name)
-		}
+	l.sessions.Refuse(u.Header) // who answers
+	if !t.raw {
+		u.Header.Set(headerMaxStreams, strconv.Itoa(l.maxStreams()))
 	}
-	if protected {
+	if t.protected {
 		u.Header.Set(inner.Header, "1")
 	}
+	c := l.openSession(t, q, u.Header)
 	if c == nil {
 		return u.Upgrade(w, r)
 	}
 	a := c.Prepare()
-	u.Config = l.cfg.WebSocket.WithTexts(a.OnText)
+	u.Config = l.webSocket(r, a)
 	ws, err := u.Upgrade(w, r)
 	if err == nil {
 		err = a.Attach(ws, 0)
@@ -82,13 +56,38 @@ func (l *Listener) upgrade(w http.ResponseWriter, r *http.Request, protected, as
 	return c, nil // even if the WebSocket was cut, and the next one attached, by now
 }
 
+// openSession opens a session for t and names it in h, the header of the answer.
+// It returns nil if there is to be none.
+func (l *Listener) openSession(t *tunnel, q resume.Request, h http.Header) *resume.Conn {
+	if !q.New || t.raw || l.cfg.DisableResume {
+		return nil
+	}
+	c, name := l.sessions.Open(t.owner)
+	if c == nil {
+		return nil
+	}
+	maps.Copy(h, l.sessions.Answer(name))
+	c.Watch(resume.Watcher{
+		Cut:     func() time.Duration { return l.streams.detach(t) },
+		Resumed: func() { l.streams.attach(t) },
+		Plain: func() {
+			l.cfg.Logger.Info("listener: a hop dropped the header that grants a session: the tunnel ends with its WebSocket", "remote", t.addr)
+			t.beat.want(t)
+		},
+	})
+	if q.Confirm {
+		c.AwaitConfirmation()
+	}
+	return c
+}
+
 // wantsInner reports whether r asks for a tunnel with inner TLS, and returns why
 // it cannot have what it asks for.
 func (l *Listener) wantsInner(r *http.Request, raw bool) (bool, error) {
 	asks := r.Header.Get(inner.Header) == "1" && l.cfg.InnerTLS != nil && !raw
 	if l.cfg.RequireInnerTLS && !asks {
 		l.counters.innerTLS.Add(1)
-		return false, &RefusedError{StatusCode: http.StatusBadRequest, Reason: "this server wants TLS inside the tunnel: set InnerTLS"}
+		return false, &RefusedError{StatusCode: http.StatusBadRequest, Reason: "this server wants TLS inside the tunnel, and the request has no " + inner.Header + ": set InnerTLS, or find the hop that drops this field"}
 	}
 	return asks, nil
 }
@@ -102,7 +101,7 @@ func (l *Listener) resume(w http.ResponseWriter, r *http.Request, q resume.Reque
 	}
 	u := l.upgrader
 	u.Header = l.sessions.Resumed(a)
-	u.Config = l.cfg.WebSocket.WithTexts(a.OnText)
+	u.Config = l.webSocket(r, a)
 	ws, err := u.Upgrade(w, r)
 	if err == nil {
 		err = a.Attach(ws, q.Offset)
@@ -124,10 +123,22 @@ func (l *Listener) refuseResume(w http.ResponseWriter, r *http.Request, err erro
 	refused := &resume.RefusedError{StatusCode: http.StatusNotFound}
 	errors.As(err, &refused)
 	l.sessions.Refuse(w.Header())
-	answer(w, &RefusedError{StatusCode: refused.StatusCode, Reason: refused.Reason})
+	h := http.Header{}
+	if refused.StatusCode == http.StatusTooManyRequests {
+		h.Set("Retry-After", "1")
+	}
+	answer(w, &RefusedError{refused.StatusCode, h, refused.Reason})
 }
 
 // Renew asks the clients of all tunnels that can be resumed for a new WebSocket
 // each, soon: before a proxy in front is restarted, or this node is taken out
 // of a balancer. No RPC notices.
 func (l *Listener) Renew() { l.sessions.Drain() }
+
+// webSocket returns the configuration of the WebSocket that r asks for as the
+// carrier of a: with frames as short as the client wants them.
+func (l *Listener) webSocket(r *http.Request, a *resume.Attachment) *wsconn.Config {
+	cfg := l.cfg.WebSocket.WithTexts(a.OnText)
+	cfg.MaxFrame = maxframe.Cap(cfg.MaxFrame, maxframe.Asked(r.Header))
+	return cfg
+}

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"runtime"
 	"sync"
+	"syscall"
 	"time"
 
 	"culvert/internal/cork"
@@ -18,6 +19,14 @@ import (
 // preface is what a client of HTTP/2 sends first (RFC 9113, Section 3.4). No
 // HTTP/1.1 request begins with its first four bytes.
 const preface = "PRI "
+
+// maxAcceptDelay is the longest pause after an Accept that failed.
+const maxAcceptDelay = 250 * time.Millisecond
+
+// isOutOfFiles reports whether err says that too many files are open.
+func isOutOfFiles(err error) bool {
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
+}
 
 // acceptLoop accepts connections of the port and tells them apart.
 func (l *Listener) acceptLoop() {
@@ -28,8 +37,11 @@ func (l *Listener) acceptLoop() {
 		switch {
 		case errors.Is(err, net.ErrClosed):
 			return
-		case err != nil: // such as too many open files: it passes
-			delay = min(max(2*delay, 5*time.Millisecond), time.Second)
+		case err != nil: // it passes
+			delay = min(max(2*delay, 5*time.Millisecond), maxAcceptDelay)
+			if isOutOfFiles(err) && l.handshakes.makeRoom() {
+				delay = time.Millisecond // for the file to be closed
+			}
 			l.cfg.Logger.Error("listener: accept failed", "err", err, "retry", delay)
 			if !l.pause(delay) {
 				return

@@ -8,6 +8,7 @@ type Stats struct {
 	Sessions   int   // tunnels and raw connections, and those being upgraded
 	Resumable  int   // tunnels that outlive their WebSocket
 	Replay     int64 // bytes that these keep to send again
+	Streams    int   // of tunnels
 
 	Opened  uint64 // tunnels and raw connections
 	Resumed uint64 // WebSockets that took over a tunnel
@@ -24,7 +25,10 @@ type Refused struct {
 	Unauthorized          uint64 // Config.Authorize
 	Sessions              uint64 // Config.MaxSessions
 	SessionsOfPrincipal   uint64 // Config.MaxSessionsOfPrincipal
-	Resumes               uint64 // no such session, or not this client's
+	Resumes               uint64 // no such session, not this client's, or too often
+	Streams               uint64 // Config.MaxStreams: streams, and tunnels that were to have some
+	StreamsOfPrincipal    uint64 // Config.MaxStreamsOfPrincipal, the same
+	Detached              uint64 // tunnels that ended with their WebSocket, for having too many streams
 	InnerTLS              uint64 // Config.InnerTLS: a handshake that failed, or was not asked for
 }
 
@@ -33,6 +37,7 @@ type counters struct {
 	handshakes, handshakesFrom, evicted, broken   atomic.Uint64
 	requests, unauthorized, sessions, ofPrincipal atomic.Uint64
 	resumes, innerTLS, opened, resumed            atomic.Uint64
+	streams, streamsOfPrincipal, detached         atomic.Uint64
 }
 
 // Stats returns the present figures. It may be called concurrently and often.
@@ -46,6 +51,7 @@ func (l *Listener) Stats() Stats {
 		Sessions:   sessions,
 		Resumable:  l.sessions.Len(),
 		Replay:     l.sessions.Used(),
+		Streams:    l.streams.len(),
 		Opened:     c.opened.Load(),
 		Resumed:    c.resumed.Load(),
 		Refused: Refused{
@@ -58,6 +64,9 @@ func (l *Listener) Stats() Stats {
 			Sessions:              c.sessions.Load(),
 			SessionsOfPrincipal:   c.ofPrincipal.Load(),
 			Resumes:               c.resumes.Load(),
+			Streams:               c.streams.Load(),
+			StreamsOfPrincipal:    c.streamsOfPrincipal.Load(),
+			Detached:              c.detached.Load(),
 			InnerTLS:              c.innerTLS.Load(),
 		},
 	}

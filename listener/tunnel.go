@@ -16,11 +16,16 @@ import (
 
 // tunnel is one session of a client, or one raw WebSocket.
 type tunnel struct {
-	listener *Listener
-	info     *Info
-	carrier  net.Conn // beneath the session, or inner TLS
-	auth     credentials.AuthInfo
-	addr     net.Addr // the client's, and the key of info
+	listener  *Listener
+	info      *Info
+	carrier   net.Conn // beneath the session, or inner TLS
+	auth      credentials.AuthInfo
+	addr      net.Addr // the client's, and the key of info
+	owner     owner
+	raw       bool
+	protected bool // with inner TLS
+	streams   tunnelStreams
+	beat      beat
 }
 
 // protect does inner TLS, and then serves.
@@ -58,9 +63,8 @@ func (t *tunnel) serve(c net.Conn) {
 		cfg.Budget = l.unread
 	}
 	cfg.FirstStream = t.info.Header.Get(headerFirstStream) == "1"
-	cfg.Handle = func(s *mux.Session, st net.Conn) {
-		l.deliver(&conn{Conn: st, Reader: ready.New(st), auth: t.auth, addr: t.addr}, s.Done)
-	}
+	cfg.MaxStreams = l.maxStreams()
+	cfg.Handle = t.handle
 	var starting sync.Mutex
 	starting.Lock() // until stop is there
 	var stop func()
@@ -82,6 +86,19 @@ func (t *tunnel) serve(c net.Conn) {
 	l.track(s)
 	stop = l.limitAge(s)
 	starting.Unlock()
+	t.beat.of(t, s)
+}
+
+// handle delivers a stream of a session, unless there are too many in all.
+func (t *tunnel) handle(s *mux.Session, st net.Conn) {
+	l := t.listener
+	if !l.streams.open(t) {
+		l.cfg.Logger.Debug("listener: refused a stream", "remote", t.addr)
+		_ = mux.Reset(st)
+		return
+	}
+	counted := &countedStream{Conn: st, tunnel: t}
+	l.deliver(&conn{Conn: counted, Reader: ready.New(st), auth: t.auth, addr: t.addr}, s.Done)
 }
 
 // serveRaw delivers the WebSocket as one connection and waits for its end.
@@ -103,7 +120,7 @@ func (t *tunnel) end() {
 		_ = t.carrier.Close()
 	}
 	t.listener.infos.Delete(t.addr)
-	t.listener.release(t.info.Principal)
+	t.listener.release(t.owner)
 }
 
 // limitAge ends c, in order if that is possible, when it has reached its age,

@@ -60,40 +60,40 @@ func (l *Listener) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	if q.Name != "" {
-		l.resume(w, r, q, ownerOf(r, info.Principal))
+		l.resume(w, r, q, l.ownerOf(r, info.Principal))
 		return
 	}
-	l.open(w, r, info, q.New, subprotocol == ProtocolRawV1)
+	l.open(w, r, info, q, subprotocol == ProtocolRawV1)
 }
 
 // open makes w a new tunnel, one that the client can resume if it asks for that,
 // or a raw connection.
-func (l *Listener) open(w http.ResponseWriter, r *http.Request, info *Info, resumable, raw bool) {
-	protected, err := l.wantsInner(r, raw)
-	if err == nil {
-		err = l.reserve(info.Principal)
+func (l *Listener) open(w http.ResponseWriter, r *http.Request, info *Info, q resume.Request, raw bool) {
+	t := &tunnel{listener: l, info: info, owner: l.ownerOf(r, info.Principal), raw: raw, auth: authInfo(r.TLS)}
+	var err error
+	if t.protected, err = l.wantsInner(r, raw); err == nil {
+		err = l.reserve(t.owner)
 	}
 	if err != nil {
 		l.cfg.Logger.Info("listener: no tunnel", "remote", r.RemoteAddr, "err", err)
 		answer(w, err)
 		return
 	}
-	c, err := l.upgrade(w, r, protected, resumable && !raw, ownerOf(r, info.Principal))
-	if err != nil {
-		l.release(info.Principal)
+	if t.carrier, err = l.upgrade(w, r, t, q); err != nil {
+		l.release(t.owner)
 		l.cfg.Logger.Info("listener: upgrade failed", "remote", r.RemoteAddr, "err", err)
 		return
 	}
 	l.counters.opened.Add(1)
-	t := &tunnel{listener: l, info: info, carrier: c, auth: authInfo(r.TLS), addr: l.clientAddr(r, c)}
+	t.addr = l.clientAddr(r, t.carrier)
 	l.infos.Store(t.addr, info)
 	switch {
 	case raw:
 		go t.serveRaw()
-	case protected:
+	case t.protected:
 		go t.protect()
 	default:
-		t.serve(c)
+		t.serve(t.carrier)
 	}
 }
 

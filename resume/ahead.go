@@ -45,6 +45,9 @@ func (c *Conn) readAhead() {
 		c.mu.Lock()
 		c.ahead = append(c.ahead, b...)
 		c.beat.heard()
+		if len(b) > 0 {
+			c.deny()
+		}
 		if err != nil {
 			break
 		}

@@ -111,6 +111,8 @@ func (a *Attachment) Attach(carrier Carrier, received uint64) error {
 		err = nil // to tell the peer
 	}
 	switch {
+	case err == nil && c.confirmation == isPlain:
+		err = errUnconfirmed
 	case err == nil && c.prepared != a:
 		err = errOvertaken
 	case err == nil:
@@ -135,6 +137,11 @@ func (a *Attachment) Attach(carrier Carrier, received uint64) error {
 	a.resumes = c.last.Swap(a) != nil
 	if before != nil {
 		c.replace(before)
+	} else if c.keeper != nil && a.resumes {
+		c.keeper.attached()
+	}
+	if a.resumes {
+		c.confirm() // the client knows the name
 	}
 	c.accepted(a, before, moved)
 	c.attached(a, before == nil, replayed)
@@ -142,17 +149,33 @@ func (a *Attachment) Attach(carrier Carrier, received uint64) error {
 }
 
 // replaceDelay is how long a server leaves a carrier open that another one took
-// over from, for the client to see the other one first.
+// over from, for the client to see the other one first. Only one is left so.
 const replaceDelay = time.Second
 
 // replace ends the use of a carrier that another one took over from; mu is held.
 func (c *Conn) replace(before *Attachment) {
+	c.endLeaving()
 	if c.dial != nil || c.flushing || c.texting {
 		abort(before.carrier)
 		return
 	}
 	_ = before.carrier.SetReadDeadline(longAgo)
-	time.AfterFunc(replaceDelay, func() { abort(before.carrier) })
+	c.leaving = before
+	time.AfterFunc(replaceDelay, func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.leaving == before {
+			c.endLeaving()
+		}
+	})
+}
+
+// endLeaving closes the carrier that replace has left open; mu is held.
+func (c *Conn) endLeaving() {
+	if a := c.leaving; a != nil {
+		c.leaving = nil
+		abort(a.carrier)
+	}
 }
 
 // attached starts what a new carrier brings with it; mu is held.
@@ -190,30 +213,28 @@ func (c *Conn) cut(a *Attachment, err error) {
 		c.finish()
 		return
 	}
+	if c.confirmation == isPlain {
+		c.fail(err)
+		return
+	}
 	c.cutAt, c.cutBy = time.Now(), err
 	if !c.renewing { // a server may have let it go for the next one
 		c.ages.died(c.cutAt.Sub(a.born))
 	}
 	c.judge(a, c.cutAt, err)
+	if c.keeper != nil {
+		c.limit = c.keeper.detached()
+	}
 	c.beat.reset(c, c.window()-c.cutAt.Sub(c.search.lostAt))
 	c.cfg.Observe.cut(err)
 	c.redial()
 }
 
-// tightWindow is how long a server keeps a stream that has no carrier when more
-// than half of the memory for replay is in use.
-const tightWindow = 10 * time.Second
-
-// window returns how long the stream may be without a carrier; mu is held.
-func (c *Conn) window() time.Duration {
-	if c.dial == nil && c.out.budget.isTight() {
-		return min(c.cfg.Window, tightWindow)
-	}
-	return c.cfg.Window
-}
-
 // isOver reports whether no carrier is needed any more; mu is held.
 func (c *Conn) isOver() bool {
+	if c.confirmation == isPlain && c.isClosed && c.out.next == c.out.end && !c.flushing {
+		return true
+	}
 	return c.finished || c.over != nil || c.peerEnd && (c.isClosed || c.total() >= c.peerSent) || c.isClosed && c.endAcked
 }
 

@@ -90,6 +90,10 @@ func (c *Conn) finish() {
 		return
 	}
 	c.finished = true
+	if c.confirmation != isConfirmed {
+		c.owed = owed{}
+		c.unmute()
+	}
 	c.out.discard()
 	c.steerLocked()
 	c.room.Ring()
@@ -100,9 +104,10 @@ func (c *Conn) finish() {
 	if c.redials != nil {
 		c.redials()
 	}
-	if c.onFinish != nil {
-		c.onFinish()
+	if c.keeper != nil {
+		c.keeper.finished()
 	}
+	c.endLeaving()
 	if a := c.cur.Load(); a != nil {
 		time.AfterFunc(closeTimeout, func() { abort(a.carrier) })
 	}

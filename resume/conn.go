@@ -69,9 +69,12 @@ type Conn struct {
 	finished bool // the carrier is being closed, or was
 
 	owed     owed
-	texting  bool // sendTexts is running, or a text rides
+	texting  bool // sendTexts is running, or a text rides, or none may be sent
 	rides    bool // an acknowledgement is to ride with the next small piece
 	ackTimer *time.Timer
+
+	confirmation confirmation // of the session by a server's client
+	greets       bool         // a client has still to confirm it
 
 	beat  heartbeat
 	ages  ages
@@ -81,8 +84,11 @@ type Conn struct {
 
 	search search // for the next carrier
 
-	onFinish func() // called with mu held when the stream has ended
-	owned    sync.WaitGroup
+	leaving *Attachment   // that another one took over from a moment ago
+	keeper  keeper        // of a server's Conn; nil if there is none
+	resumed rate          // how often it was resumed lately
+	limit   time.Duration // how long the keeper keeps it without a carrier; 0 is for Config.Window
+	owned   sync.WaitGroup
 }
 
 // What a Conn's state holds.
@@ -92,6 +98,7 @@ const (
 	isStopping                 // Read has to look whether it may go on
 	isAhead                    // there is something in ahead
 	isWaiting                  // a Write waits for acknowledgements
+	isDoubtful                 // the next bytes show that the client has no session
 )
 
 // New returns a Conn without a carrier: the first has to come by Prepare and
@@ -99,8 +106,9 @@ const (
 // dial is nil, waits for the client's.
 func New(cfg *Config, dial Dial) *Conn {
 	c := &Conn{
-		cfg:  cfg.withDefaults(),
-		dial: dial,
+		cfg:    cfg.withDefaults(),
+		dial:   dial,
+		greets: dial != nil,
 	}
 	c.rdeadline = deadline.New(&c.state, isReadLimited, c.steer)
 	c.wdeadline = deadline.New(&c.state, isWriteLimited, c.freeWriter)

@@ -125,6 +125,7 @@ func (a *Attachment) OnText(text []byte) {
 	}
 	if err == nil {
 		c.beat.heard()
+		c.confirm()
 		err = c.onText(m)
 		if m.word == wordPing || m.word == wordPong {
 			c.lookAfter(a) // now: the timer would only find out that nothing is to be done

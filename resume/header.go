@@ -13,13 +13,19 @@ const (
 	headerAttempt  = "Culvert-Attempt"  // number of the request
 	headerOffset   = "Culvert-Offset"   // bytes received
 	headerInstance = "Culvert-Instance" // of the server: who has answered
+	headerConfirm  = "Culvert-Confirm"  // version: the client's first message will tell whether it got the session
 )
 
 // version is the value of headerResume.
 const version = "1"
 
-// AskSession asks for a session, in the header of a request.
-func AskSession(h http.Header) { h.Set(headerResume, version) }
+// AskSession asks for a session, in the header of a request. The Conn of a client
+// confirms that it has it, since a hop may drop the field of the answer that names
+// it.
+func AskSession(h http.Header) {
+	h.Set(headerResume, version)
+	h.Set(headerConfirm, version)
+}
 
 // Ask asks to resume the session name, in the header of a request.
 func (a *Attachment) Ask(h http.Header, name string) {
@@ -31,6 +37,7 @@ func (a *Attachment) Ask(h http.Header, name string) {
 // Request is what a request says of a session.
 type Request struct {
 	New     bool   // it asks for a new one
+	Confirm bool   // the client will confirm that it has it: see Conn.AwaitConfirmation
 	Name    string // of the session to be resumed, "" if it is none
 	Attempt uint64
 	Offset  uint64 // bytes that the client has received
@@ -41,7 +48,7 @@ type Request struct {
 func ParseRequest(h http.Header) (Request, error) {
 	name := h.Values(headerSession)
 	if len(name) == 0 {
-		return Request{New: h.Get(headerResume) == version}, nil
+		return Request{New: h.Get(headerResume) == version, Confirm: h.Get(headerConfirm) == version}, nil
 	}
 	attempt, ok1 := number(h, headerAttempt)
 	offset, ok2 := number(h, headerOffset)
@@ -51,13 +58,14 @@ func ParseRequest(h http.Header) (Request, error) {
 	return Request{Name: name[0], Attempt: attempt, Offset: offset}, nil
 }
 
-// number returns the only value of key.
+// number returns the only value of key, which is at most maxOffset.
 func number(h http.Header, key string) (uint64, bool) {
 	v := h.Values(key)
 	if len(v) != 1 {
 		return 0, false
 	}
-	return parseOffset(v[0])
+	n, ok := parseOffset(v[0])
+	return n, ok && n <= maxOffset
 }
 
 // SessionName returns the name of the session that an answer grants, "" if it

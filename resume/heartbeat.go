@@ -87,6 +87,9 @@ func (c *Conn) look(a *Attachment, now time.Time) time.Duration {
 		idle = true
 	}
 	const never = 24 * time.Hour
+	if c.confirmation == isPlain {
+		return never // who uses the Conn sees to it
+	}
 	silent, age, next := now.Sub(h.since), now.Sub(a.born), never
 	if a.resumes && !h.alive && c.rtoken.Held() {
 		if age >= c.cfg.FirstByteTimeout {

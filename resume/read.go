@@ -199,7 +199,7 @@ func (a *Attachment) skipDuplicate(b []byte) []byte {
 func (c *Conn) received(n uint64) {
 	in := c.in.Add(n)
 	due := in-c.told.Load() >= uint64(c.cfg.Buffer)/8
-	if due || !c.ackArmed.Load() || c.state.Load()&isStopping != 0 {
+	if due || !c.ackArmed.Load() || c.state.Load()&(isStopping|isDoubtful) != 0 {
 		c.acknowledgeSoon(in, due)
 	}
 }
@@ -209,7 +209,10 @@ func (c *Conn) received(n uint64) {
 func (c *Conn) acknowledgeSoon(in uint64, due bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.deny()
 	switch {
+	case c.confirmation == isPlain:
+		c.told.Store(in)
 	case c.peerEnd && in >= c.peerSent, due && !c.isHeld():
 		c.owe(func(o *owed) { o.ack = true })
 	case !c.ackArmed.Load():

@@ -2,6 +2,7 @@ package resume
 
 import (
 	"cmp"
+	"container/list"
 	"crypto/rand"
 	"crypto/subtle"
 	"encoding/base64"
@@ -10,6 +11,7 @@ import (
 	"reflect"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -50,13 +52,20 @@ type Sessions struct {
 	// opened the session. Nil means reflect.DeepEqual.
 	Same func(opened, resumes any) bool
 
+	// Group returns with which others a session counts when one has to make
+	// room: see EvictFor. A group has to compare. Nil means that all are one.
+	Group func(principal any) any
+
 	once     sync.Once
 	cfg      Config
 	instance string
+	ending   atomic.Bool
 
-	mu     sync.Mutex
-	m      map[[idSize]byte]*session
-	shares map[any]*share // by key
+	mu              sync.Mutex
+	m               map[[idSize]byte]*session
+	shares          map[any]*share // by key
+	groups          map[any]int    // how many sessions there are of each
+	unused, waiting list.List      // of *session without a carrier, cut longest ago first
 }
 
 // keyShares is how many keys can use up a Budget together.
@@ -70,9 +79,15 @@ type share struct {
 
 // session is one stream, and who may resume it.
 type session struct {
-	conn      *Conn
-	secret    [secretSize]byte
-	principal any
+	sessions   *Sessions
+	id         [idSize]byte
+	secret     [secretSize]byte
+	conn       *Conn
+	principal  any
+	key, group any           // what Sessions.Key and Group say of it
+	watch      Watcher       // guarded by Conn.mu
+	place      *list.Element // in Sessions.unused or waiting; guarded by Sessions.mu
+	since      time.Time     // when it got that
 }
 
 func (s *Sessions) start() {
@@ -91,6 +106,7 @@ func (s *Sessions) start() {
 		s.instance = hex.EncodeToString(id[:])
 		s.m = map[[idSize]byte]*session{}
 		s.shares = map[any]*share{}
+		s.groups = map[any]int{}
 	})
 }
 
@@ -99,54 +115,57 @@ func (s *Sessions) start() {
 // use: the client is served without resumption then.
 func (s *Sessions) Open(principal any) (*Conn, string) {
 	s.start()
-	var key any
-	if s.Key != nil {
-		key = s.Key(principal)
-	}
 	var name [idSize + secretSize]byte
 	_, _ = rand.Read(name[:]) // never fails
-	id := [idSize]byte(name[:idSize])
+	se := &session{sessions: s, id: [idSize]byte(name[:idSize]), principal: principal}
+	copy(se.secret[:], name[idSize:])
+	if s.Key != nil {
+		se.key = s.Key(principal)
+	}
+	se.group = s.groupOf(principal)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.m) >= s.Max || s.cfg.Budget.Exhausted() || s.m[id] != nil {
+	if len(s.m) >= s.Max || s.cfg.Budget.Exhausted() || s.m[se.id] != nil {
 		return nil, ""
 	}
 	cfg := s.cfg
-	cfg.Budget = s.enter(key)
-	se := &session{conn: New(&cfg, nil), principal: principal}
-	copy(se.secret[:], name[idSize:])
-	s.m[id] = se
-	se.conn.onFinish = func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		delete(s.m, id)
-		s.leave(key)
-	}
+	cfg.Budget = s.enter(se)
+	se.conn = New(&cfg, nil)
+	se.conn.keeper = se
+	s.m[se.id] = se
 	return se.conn, base64.RawURLEncoding.EncodeToString(name[:])
 }
 
-// enter returns the Budget of one more session with that key; mu is held.
-func (s *Sessions) enter(key any) *Budget {
-	if key == nil {
+// enter counts se and returns its Budget; mu is held.
+func (s *Sessions) enter(se *session) *Budget {
+	s.groups[se.group]++
+	if se.key == nil {
 		return s.cfg.Budget
 	}
-	sh := s.shares[key]
+	sh := s.shares[se.key]
 	if sh == nil {
 		sh = &share{budget: s.cfg.Budget.share(keyShares)}
-		s.shares[key] = sh
+		s.shares[se.key] = sh
 	}
 	sh.sessions++
 	return sh.budget
 }
 
-// leave forgets one; mu is held.
-func (s *Sessions) leave(key any) {
-	if key == nil {
+// leave forgets se; mu is held.
+func (s *Sessions) leave(se *session) {
+	if s.m[se.id] != se {
 		return
 	}
-	sh := s.shares[key]
+	delete(s.m, se.id)
+	if s.groups[se.group]--; s.groups[se.group] == 0 {
+		delete(s.groups, se.group)
+	}
+	if se.key == nil {
+		return
+	}
+	sh := s.shares[se.key]
 	if sh.sessions--; sh.sessions == 0 {
-		delete(s.shares, key)
+		delete(s.shares, se.key)
 	}
 }
 
@@ -154,7 +173,7 @@ func (s *Sessions) leave(key any) {
 // that was authorized as principal. Its Attach takes over from the carrier
 // before. The error is a *RefusedError: 404 if the name is none, 403 if it is
 // another principal's, 409 if r comes too late or the stream cannot be
-// continued where the client is.
+// continued where the client is, 429, which passes, if it is resumed too often.
 func (s *Sessions) Resume(r Request, principal any) (*Attachment, error) {
 	s.start()
 	se := s.find(r.Name)
@@ -201,50 +220,29 @@ func (c *Conn) prepareAs(r Request) (*Attachment, error) {
 	if err := c.check(r.Offset); err != nil {
 		return nil, err
 	}
+	if c.keeper != nil && !c.resumed.take(time.Now(), resumeBurst, resumeInterval) {
+		return nil, &RefusedError{http.StatusTooManyRequests, "the session was resumed too often in a short time"}
+	}
 	c.attempts = r.Attempt
 	return c.prepare(), nil
 }
 
-// Evict ends a session that is without a carrier, for another to take its
-// place, and reports whether there was one.
-func (s *Sessions) Evict() bool {
-	c := s.detached()
-	if c == nil {
-		return false
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.cur.Load() != nil || c.over != nil || c.finished {
-		return false
-	}
-	c.fail(&LostError{Cut: c.cutBy, Cause: errEvicted, After: time.Since(c.cutAt)})
-	return true
-}
-
-// detached returns a stream that had a carrier and has none, nil if there is no
-// such stream.
-func (s *Sessions) detached() *Conn {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, se := range s.m {
-		if se.conn.cur.Load() == nil && se.conn.last.Load() != nil {
-			return se.conn
-		}
-	}
-	return nil
-}
-
 // Drain asks the clients of all sessions for a new carrier each.
 func (s *Sessions) Drain() {
+	for _, c := range s.conns() {
+		c.Drain()
+	}
+}
+
+// conns returns the streams of all sessions.
+func (s *Sessions) conns() []*Conn {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	var conns []*Conn
 	for _, se := range s.m {
 		conns = append(conns, se.conn)
 	}
-	s.mu.Unlock()
-	for _, c := range conns {
-		c.Drain()
-	}
+	return conns
 }
 
 // Len returns how many sessions there are.

@@ -160,11 +160,18 @@ func (c *Conn) flush() {
 		a := c.cur.Load()
 		if a == nil || c.out.next == c.out.end {
 			c.flushing = false
+			if c.isClosed && c.confirmation == isPlain {
+				c.finish()
+			}
 			return
 		}
 		if c.inline > 0 && c.inline == c.freed {
 			c.own(c.flushBehind)
 			return
+		}
+		if c.greets {
+			c.greet(a)
+			continue
 		}
 		c.out.pending(&p)
 		c.grow.onSend(&c.out)
@@ -179,8 +186,11 @@ func (c *Conn) flush() {
 			c.rode()
 		}
 		c.out.sentAs(&p, mask)
-		if err != nil {
+		switch {
+		case err != nil:
 			c.cut(a, err)
+		case c.confirmation == isPlain:
+			c.forget()
 		}
 	}
 }

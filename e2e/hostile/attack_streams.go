@@ -49,14 +49,7 @@ func idleStreams(ctx context.Context, t *target) {
 		}
 		defer func() { _ = s.Close() }()
 		over := s.drain()
-		first := clientPreface()
-		var b []byte
-		for n := range uint32(streamsOfATunnel) {
-			b = appendMux(b, muxWindow, flagSYN, 2*n+1, 0)
-			b = appendMux(b, muxData, 0, 2*n+1, uint32(len(first)))
-			b = append(b, first...)
-		}
-		if _, err := s.Write(binaryFrame(b)); err != nil {
+		if _, err := s.Write(binaryFrame(idleConnections())); err != nil {
 			return
 		}
 		t.add("gRPC connections", streamsOfATunnel)
@@ -66,4 +59,16 @@ func idleStreams(ctx context.Context, t *target) {
 		case <-ctx.Done():
 		}
 	})
+}
+
+// idleConnections returns frames that open as many streams as a tunnel takes, with
+// the beginning of a gRPC connection on each.
+func idleConnections() (b []byte) {
+	first := clientPreface()
+	for n := range uint32(streamsOfATunnel) {
+		b = appendMux(b, muxWindow, flagSYN, 2*n+1, 0)
+		b = appendMux(b, muxData, 0, 2*n+1, uint32(len(first)))
+		b = append(b, first...)
+	}
+	return b
 }

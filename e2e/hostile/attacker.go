@@ -35,6 +35,7 @@ func attacks() []attack {
 	return []attack{
 		{"control", "burns all processors and leaves the server alone", burn},
 		{"slow-handshakes", "5,000 connections that send nothing, a ClientHello or a request a byte a second", slowHandshakes},
+		{"silent-http2", "3,000 connections that say that they speak HTTP/2, and no more", silentPrefaces},
 		{"ws-pings", "WebSocket PINGs, empty PONGs and texts of resumption without end", wsPings},
 		{"mux-pings", "yamux pings without end, the answers read or not", muxPings},
 		{"stream-flood", "yamux SYNs without end", streamFlood},
@@ -50,6 +51,9 @@ func attacks() []attack {
 		{"resume-guessing", "requests to resume random sessions, and another principal's", resumeGuessing},
 		{"reconnects", "a thousand new tunnels a second", reconnects},
 		{"abandoned", "tunnels that can be resumed, cut and not resumed, empty or with megabytes unread", abandoned},
+		{"detached-streams", "tunnels with 256 gRPC connections each, cut and not resumed", detachedStreams},
+		{"evictions", "tunnels under many names, opened and closed, while others' are without a connection", evictions},
+		{"resume-flood", "one session resumed as often as it can be", resumeFlood},
 	}
 }
 

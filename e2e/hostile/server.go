@@ -66,7 +66,9 @@ func serve(in io.Reader, out io.Writer) error {
 		TLS:                    &tls.Config{Certificates: []tls.Certificate{cert}},
 		Authorize:              authorize,
 		Resume:                 &resume.Config{Window: kept},
+		MaxSessions:            800, // few, for the attacks to meet the limit
 		MaxSessionsOfPrincipal: 500,
+		MaxStreamsOfPrincipal:  1024,
 		Mux:                    &mux.Config{Logger: logger},
 		Logger:                 logger,
 	})
