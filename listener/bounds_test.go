@@ -226,6 +226,9 @@ func TestSlowPreface(t *testing.T) {
 		for _, said := range []string{"", "PRI ", whole[:20], whole[:24], whole[:30], whole[:len(whole)-1], whole} {
 			t.Run(fmt.Sprintf("TLS %v, %d bytes", secure, len(said)), func(t *testing.T) {
 				cfg := &listener.Config{HandshakeTimeout: 100 * time.Millisecond}
+				if said == whole {
+					cfg.HandshakeTimeout = time.Second
+				}
 				if secure {
 					cfg.TLS = server
 				}
@@ -243,7 +246,7 @@ func TestSlowPreface(t *testing.T) {
 				_ = c.SetDeadline(time.Now().Add(10 * time.Second))
 				if said == whole {
 					until(t, "it counts no more", func() bool { return l.Stats().Handshakes == 0 })
-					_ = c.SetReadDeadline(time.Now().Add(2 * cfg.HandshakeTimeout))
+					_ = c.SetReadDeadline(time.Now().Add(cfg.HandshakeTimeout + 200*time.Millisecond))
 				}
 				if _, err := c.Read(make([]byte, 1)); err == nil || isTimeout(err) != (said == whole) {
 					t.Errorf("got %v, want the end, or if all was said none", err)

@@ -149,6 +149,7 @@ func TestMaxSessionsOfPrincipal(t *testing.T) {
 	if _, r := open("alice"); r.StatusCode != http.StatusSwitchingProtocols {
 		t.Errorf("alice, after one has ended: got %d, want 101", r.StatusCode)
 	}
+	until(t, "four are open", func() bool { return l.Stats().Opened == 4 }) // counted after the answer
 	if got := l.Stats(); got.Opened != 4 || got.Refused.SessionsOfPrincipal != 1 {
 		t.Errorf("got %+v", got)
 	}

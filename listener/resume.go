@@ -71,7 +71,7 @@ func (l *Listener) openSession(t *tunnel, q resume.Request, h http.Header) *resu
 		Cut:     func() time.Duration { return l.streams.detach(t) },
 		Resumed: func() { l.streams.attach(t) },
 		Plain: func() {
-			l.cfg.Logger.Info("listener: a hop dropped the header that grants a session: the tunnel ends with its WebSocket", "remote", t.addr)
+			l.cfg.Logger.Info("listener: tunnel cannot be resumed: a hop dropped Culvert-Session", "remote", t.addr)
 			t.beat.want(t)
 		},
 	})
@@ -87,7 +87,11 @@ func (l *Listener) wantsInner(r *http.Request, raw bool) (bool, error) {
 	asks := r.Header.Get(inner.Header) == "1" && l.cfg.InnerTLS != nil && !raw
 	if l.cfg.RequireInnerTLS && !asks {
 		l.counters.innerTLS.Add(1)
-		return false, &RefusedError{StatusCode: http.StatusBadRequest, Reason: "this server wants TLS inside the tunnel, and the request has no " + inner.Header + ": set InnerTLS, or find the hop that drops this field"}
+		return false, &RefusedError{
+			StatusCode: http.StatusBadRequest,
+			Reason: "this server wants TLS inside the tunnel: the request has no " + inner.Header +
+				": set InnerTLS, or find the hop that drops this field",
+		}
 	}
 	return asks, nil
 }

@@ -193,18 +193,20 @@ func TestShorterWindow(t *testing.T) {
 	for _, tt := range []struct {
 		name     string
 		came     int
+		acked    int
 		end      time.Duration // when End is called, after the cut; 0 for never, -1 for before
 		limit    time.Duration // what Watcher.Cut returns
 		min, max time.Duration
 	}{
-		{"used", usedBytes, 0, 0, window, window},
-		{"not used", usedBytes - 1, 0, 0, unusedWindow, unusedWindow},
-		{"nothing came", 0, 0, 0, unusedWindow, unusedWindow},
-		{"shutting down", usedBytes, -1, 0, endingWindow, endingWindow},
-		{"shut down while cut", usedBytes, 20 * time.Second, 0, 25 * time.Second, 25 * time.Second},
-		{"shut down at the end", usedBytes, 58 * time.Second, 0, window, window},
-		{"limited", usedBytes, 0, 7 * time.Second, 7 * time.Second, 7 * time.Second},
-		{"not kept", usedBytes, 0, -1, 0, 0},
+		{"used", usedBytes, 0, 0, 0, window, window},
+		{"not used", usedBytes - 1, 0, 0, 0, unusedWindow, unusedWindow},
+		{"little came, much was acknowledged", 1, usedAcked, 0, 0, window, window},
+		{"nothing came", 0, 0, 0, 0, unusedWindow, unusedWindow},
+		{"shutting down", usedBytes, 0, -1, 0, endingWindow, endingWindow},
+		{"shut down while cut", usedBytes, 0, 20 * time.Second, 0, 25 * time.Second, 25 * time.Second},
+		{"shut down at the end", usedBytes, 0, 58 * time.Second, 0, window, window},
+		{"limited", usedBytes, 0, 0, 7 * time.Second, 7 * time.Second, 7 * time.Second},
+		{"not kept", usedBytes, 0, 0, -1, 0, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -213,6 +215,11 @@ func TestShorterWindow(t *testing.T) {
 				c.conn.Watch(Watcher{Cut: func() time.Duration { return tt.limit }})
 				if tt.end < 0 {
 					s.End()
+				}
+				if tt.acked > 0 {
+					c.conn.Write(make([]byte, tt.acked))
+					c.peer.Write(appendPiece(nil, 1, appendText(nil, message{wordAck, uint64(tt.acked)})))
+					synctest.Wait()
 				}
 				start := time.Now()
 				cut(c)

@@ -10,10 +10,13 @@ const (
 	endingWindow = 5 * time.Second  // after Sessions.End
 )
 
-// usedBytes is what has to come for a stream to count as used: more than the
-// pings and the first header of a session of mux, and less than a gRPC connection
-// begins with.
-const usedBytes = 48
+// A stream was used if that much came on it, more than a ping and the opening of a
+// stream of mux, or that much was acknowledged, more than the server says by
+// itself. Losing another one costs nobody anything.
+const (
+	usedBytes = 25
+	usedAcked = 512
+)
 
 // keeper is what a server's Conn tells of its state. Its methods are called with
 // Conn.mu held, finished once.
@@ -25,9 +28,8 @@ type keeper interface {
 	isEnding() bool // Sessions.End was called
 }
 
-// isUnused reports whether the peer has sent nothing of use: losing the stream
-// costs nobody anything.
-func (c *Conn) isUnused() bool { return c.in.Load() < usedBytes }
+// isUnused reports whether nothing of use came on the stream; mu is held.
+func (c *Conn) isUnused() bool { return c.in.Load() < usedBytes && c.out.start < usedAcked }
 
 // window returns how long the stream may be without a carrier; mu is held.
 func (c *Conn) window() time.Duration {
