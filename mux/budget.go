@@ -40,10 +40,18 @@ func (s *Session) hold(n int) {
 	}
 }
 
-// isClogged reports whether the session has to wait before it reads.
+// isClogged reports whether the session has to wait before it reads. The caller
+// has the right to read.
 func (s *Session) isClogged() bool {
 	b := s.cfg.Budget
-	return b != nil && b.used.Load() > b.max && s.unread.Load() > fairShare
+	if b == nil {
+		return false
+	}
+	if b.used.Load() > b.max && s.unread.Load() > fairShare {
+		return true
+	}
+	s.clogged = 0 // what was waited before does not count next time
+	return false
 }
 
 // unclog waits while the session is clogged, as long as st, if not nil, has
@@ -55,14 +63,12 @@ func (s *Session) unclog(st *stream) {
 		closed, late = st.closed.Done(), st.rdeadline.Done()
 	}
 	for s.isClogged() {
-		if s.clogged.IsZero() {
-			s.clogged = time.Now()
-		} else if time.Since(s.clogged) > clogLimit {
+		if s.clogged > clogLimit {
 			s.cfg.Logger.Warn("mux: session ended", "remote", s.RemoteAddr(), "err", errUnread)
 			s.fail(errUnread)
 			return
 		}
-		timer := time.NewTimer(clogPause)
+		timer, begun := time.NewTimer(clogPause), time.Now()
 		select {
 		case <-timer.C:
 		case <-s.done.Done():
@@ -70,9 +76,9 @@ func (s *Session) unclog(st *stream) {
 		case <-late:
 		}
 		timer.Stop()
+		s.clogged += time.Since(begun)
 		if st != nil && st.ready() || s.done.IsClosed() {
 			return
 		}
 	}
-	s.clogged = time.Time{}
 }

@@ -16,6 +16,15 @@ func (st *stream) push(b []byte) (woke bool) {
 	return st.wake()
 }
 
+// abandon drops what came for a stream that nobody will ever read.
+func (st *stream) abandon() {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.state.Or(isClosed)
+	st.session.hold(-st.buf.n)
+	st.buf.discard()
+}
+
 // wake wakes a reader; st.mu is held.
 func (st *stream) wake() bool {
 	st.readable.Ring()

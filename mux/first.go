@@ -53,6 +53,9 @@ func (s *Session) dropFirst() {
 	s.mu.Unlock()
 	if st != nil {
 		st.reset()
+		if !st.inbound { // else Accept returns it, or has
+			st.abandon()
+		}
 		s.interrupt(st)
 		s.release(st)
 	}

@@ -41,9 +41,9 @@ var largeReads = sync.Pool{New: func() any { b := make([]byte, largerRead); retu
 
 // receiver is the reading side of a session.
 type receiver struct {
-	rtoken  token.Token // the right to read the connection
-	gate    toll.Gate   // for frames without data
-	clogged time.Time   // since when the reader waits for others to read; zero if it does not
+	rtoken  token.Token   // the right to read the connection
+	gate    toll.Gate     // for frames without data
+	clogged time.Duration // for how long the reader has waited for others to read
 	small   [smallRead]byte
 	large   *[]byte // of largeReads, while what it holds is dealt out
 
@@ -191,7 +191,7 @@ func (st *stream) room(r *reading) []byte {
 	}
 	switch direct := len(r.p) >= minDirect; {
 	case direct && s.bulk && s.left > 0: // no further than the frame
-		return r.p[:min(len(r.p), int(s.left))]
+		return r.p[:min(uint64(len(r.p)), uint64(s.left))]
 	case direct && s.bulk && s.partialLen == 0:
 		return s.small[:s.carrier.frontSize]
 	case direct:
@@ -331,7 +331,7 @@ func (s *Session) feed(raw []byte, self *stream) (mine []byte, woke bool, err er
 			}
 			continue
 		}
-		chunk := raw[r:min(len(raw), r+int(s.left))]
+		chunk := raw[r:min(uint64(len(raw)), uint64(r)+uint64(s.left))]
 		if s.current != nil && s.current == self {
 			if len(mine) == 0 {
 				mine = chunk

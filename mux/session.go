@@ -38,6 +38,9 @@ type Session struct {
 	wtoken token.Token // the right to write a frame
 	head   []byte      // scratch of the writer, which holds the token
 
+	inline      atomic.Pointer[stream] // whose Write is in the carrier, if that cannot say beforehand whether it waits
+	interrupted atomic.Bool            // that Write was to be freed
+
 	receiver
 	firstStream
 	unread atomic.Int64 // bytes in buffers, if there is a Budget
@@ -296,6 +299,13 @@ func (s *Session) fail(err error) {
 	s.err = err
 	for _, st := range s.streams.clear() {
 		st.sessionEnded()
+	}
+	for _, st := range s.waiting {
+		st.abandon()
+	}
+	s.waiting = nil
+	if s.first != nil && !s.first.inbound { // nobody has opened it
+		s.first.abandon()
 	}
 	s.done.Close()
 	s.mu.Unlock()

@@ -48,7 +48,8 @@ func (st *stream) keepsUp(window uint32) bool {
 
 // lend returns by how much a window may grow that is to grow by n; s.mu is held.
 func (s *Session) lend(n uint32) uint32 {
-	n = min(n, uint32(max(s.cfg.SessionWindow-s.lent, 0)/2))
+	left := uint64(max(s.cfg.SessionWindow-s.lent, 0)) / 2 // it may be more than 32 bits hold
+	n = uint32(min(uint64(n), left))
 	s.lent += int(n)
 	return n
 }
