@@ -98,6 +98,7 @@ const (
 	isStopping                 // Read has to look whether it may go on
 	isAhead                    // there is something in ahead
 	isWaiting                  // a Write waits for acknowledgements
+	isAsked                    // the peer has asked what was received, perhaps within this read
 	isDoubtful                 // the next bytes show that the client has no session
 )
 

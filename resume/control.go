@@ -144,6 +144,7 @@ func (c *Conn) onText(m message) error {
 	case wordEnd:
 		return c.onEnd(m.offset)
 	case wordPing:
+		c.setState(isAsked, true) // bytes of the same read are counted after it
 		c.owe(func(o *owed) { o.pong, o.ack = true, o.ack || c.told.Load() < c.in.Load() && !c.isHeld() })
 	case wordDrain:
 		if c.dial == nil {

@@ -199,7 +199,7 @@ func (a *Attachment) skipDuplicate(b []byte) []byte {
 func (c *Conn) received(n uint64) {
 	in := c.in.Add(n)
 	due := in-c.told.Load() >= uint64(c.cfg.Buffer)/8
-	if due || !c.ackArmed.Load() || c.state.Load()&(isStopping|isDoubtful) != 0 {
+	if due || !c.ackArmed.Load() || c.state.Load()&(isStopping|isDoubtful|isAsked) != 0 {
 		c.acknowledgeSoon(in, due)
 	}
 }
@@ -213,7 +213,8 @@ func (c *Conn) acknowledgeSoon(in uint64, due bool) {
 	switch {
 	case c.confirmation == isPlain:
 		c.told.Store(in)
-	case c.peerEnd && in >= c.peerSent, due && !c.isHeld():
+	case c.peerEnd && in >= c.peerSent, (due || c.state.Load()&isAsked != 0) && !c.isHeld():
+		c.setState(isAsked, false)
 		c.owe(func(o *owed) { o.ack = true })
 	case !c.ackArmed.Load():
 		c.armAck()
