@@ -1,6 +1,7 @@
 package fallback
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -133,7 +134,7 @@ func (d destination) host(scheme string) string {
 	if scheme == "https" || scheme == "wss" {
 		own = 443
 	}
-	n, err := net.LookupPort(networkTCP, port) // it may be a name
+	n, err := net.DefaultResolver.LookupPort(context.Background(), networkTCP, port) // it may be a name
 	switch {
 	case err != nil:
 		return host + ":" + port

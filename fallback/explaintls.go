@@ -11,7 +11,8 @@ import (
 func explainTLS(err error) error {
 	var record tls.RecordHeaderError
 	if errors.As(err, &record) {
-		e := &signError{what: fmt.Sprintf("the server does not speak TLS here, the answer begins with %q", record.RecordHeader[:]), err: err}
+		what := fmt.Sprintf("the server does not speak TLS here, the answer begins with %q", record.RecordHeader[:])
+		e := &signError{what: what, err: err}
 		if isCleartext(record.RecordHeader) {
 			e.class, e.mismatch = never, true
 			e.what += "; for cleartext set Dialer.Insecure, for TLS give the server a certificate"

@@ -22,7 +22,7 @@ func (t *target) dialNative(ctx context.Context, addr string) (*conn, error) {
 	if tc, ok := c.(*tls.Conn); ok && tc.ConnectionState().NegotiatedProtocol != "h2" {
 		p := tc.ConnectionState().NegotiatedProtocol
 		_ = c.Close()
-		return nil, fmt.Errorf("fallback: %s does not speak HTTP/2: ALPN picked %q; mode Auto or WebSocket goes through a tunnel", t.name, p)
+		return nil, fmt.Errorf("fallback: %s does not speak HTTP/2: ALPN picked %q; modes Auto and WebSocket have a tunnel", t.name, p)
 	}
 	t.nativeWorks("mode Native")
 	return t.own(&conn{Conn: c, Reader: ready.New(c), auth: authInfo(c), raw: socketOf(c)}), nil

@@ -26,13 +26,17 @@ func greet(ctx context.Context, c net.Conn) (net.Conn, error) {
 	stop := context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Unix(1, 0)) })
 	var head [frameHeader]byte
 	_, err := io.WriteString(c, preface+emptySettings)
+	n := 0
 	if err == nil {
-		_, err = io.ReadFull(c, head[:])
+		n, err = io.ReadFull(c, head[:])
 	}
 	if !stop() {
 		return nil, fmt.Errorf("no HTTP/2 frame came: %w", context.Cause(ctx))
 	}
 	if err != nil {
+		if sign := isAlert(head[:n]); sign != nil {
+			return nil, sign
+		}
 		return nil, fmt.Errorf("no HTTP/2 frame came: %w", err)
 	}
 	if sign := notSettings(head[:]); sign != nil {
@@ -47,13 +51,22 @@ func notSettings(head []byte) error {
 	switch {
 	case string(head[:7]) == "HTTP/1.":
 		return &signError{class: definite, what: "the server, or a hop before it, answered HTTP/1.1 instead of HTTP/2"}
-	case head[0] == tlsAlert && head[1] == 3:
-		return &signError{class: never, mismatch: true, what: "the server speaks TLS here, and the Dialer does not: unset Dialer.Insecure"}
+	case isAlert(head) != nil:
+		return isAlert(head)
 	case head[3] != typeSettings:
 		return &signError{class: definite, what: fmt.Sprintf("the answer begins with %q, which is not HTTP/2", head)}
 	default:
 		return nil
 	}
+}
+
+// isAlert says that a server which was sent cleartext answers with an alert of
+// TLS, nil if head is not the beginning of one.
+func isAlert(head []byte) error {
+	if len(head) < 2 || head[0] != tlsAlert || head[1] != 3 {
+		return nil
+	}
+	return &signError{class: never, mismatch: true, what: "the server speaks TLS here, and the Dialer does not: unset Dialer.Insecure"}
 }
 
 // greeted is an HTTP/2 connection whose preface was sent and of whose first

@@ -37,7 +37,6 @@ type meddler struct {
 
 	mu       sync.Mutex
 	answered bool
-	upgraded bool
 	refused  bool
 }
 

@@ -43,6 +43,7 @@ const (
 
 	defaultMaxUnread              = 32 << 20
 	defaultMaxHandshakes          = 1024
+	defaultMaxAuthorizing         = 1024
 	defaultMaxHandshakesFrom      = 256
 	defaultMaxSessionsOfPrincipal = 1000
 	defaultMaxSessionAgeGrace     = time.Minute
@@ -66,15 +67,35 @@ type Config struct {
 	// means "/culvert".
 	Path string
 
-	// Handler gets every HTTP/1.1 request to another path. Nil means 404.
+	// Handler gets every request to another path that is not gRPC, over
+	// HTTP/1.1 and HTTP/2. Nil means 404, and over HTTP/2 the answer of the
+	// grpc.Server.
 	Handler http.Handler
 
 	// Authorize decides about an upgrade request before the 101. The
 	// principal is found in Info by the handlers of every RPC of the
 	// tunnel. The error picks the status: that of a *RefusedError, 403
 	// otherwise. Nil lets everybody in. Native gRPC does not come by here:
-	// there, credentials are in each RPC, or in the client's certificate.
+	// see AuthorizeNative and RequireTunnel. A port that has Authorize and
+	// neither of them, nor TLS.ClientAuth, takes native RPCs from everybody,
+	// which is logged at Warn.
 	Authorize func(*http.Request) (principal any, err error)
+
+	// MaxAuthorizing is how many calls of Authorize and AuthorizeNative may
+	// run at a time; one more request is answered 503 with Retry-After, and
+	// one more native connection is refused. 0 means 1024.
+	MaxAuthorizing int
+
+	// AuthorizeNative decides about a native connection of HTTP/2 before the
+	// grpc.Server gets it. The principal is found in Info as for tunnels. If
+	// there is an error each RPC ends with its text: Unauthenticated for a
+	// *RefusedError of 401, PermissionDenied otherwise; a fallback.Dialer
+	// tries the tunnel. Nil lets everybody in.
+	AuthorizeNative func(*Native) (principal any, err error)
+
+	// RequireTunnel refuses native connections of HTTP/2 with GOAWAY and
+	// HTTP_1_1_REQUIRED. A fallback.Dialer goes through the tunnel then.
+	RequireTunnel bool
 
 	// Cookies lets Authorize see the Cookie header of a request. A browser
 	// sends cookies whoever's script it is that asks for the WebSocket, so
@@ -92,7 +113,9 @@ type Config struct {
 	// trusted proxy's: what a client wrote itself counts for nothing. The
 	// proxies have to append to that field; "" means X-Forwarded-For, and
 	// "Forwarded" is read as RFC 7239 has it. Nil trusts nobody: the address
-	// is that of the connection.
+	// is that of the connection. If it is not nil, whoever connects to a
+	// unix socket is trusted. Native connections have no such field: their
+	// address is that of the connection, or of ProxyProtocol.
 	TrustedProxies  []netip.Prefix
 	ForwardedHeader string
 
@@ -226,6 +249,7 @@ func (c *Config) withDefaults() Config {
 	r.MaxHead = cmp.Or(r.MaxHead, defaultMaxHead)
 	r.MaxSessions = cmp.Or(r.MaxSessions, defaultMaxSessions)
 	r.MaxHandshakes = cmp.Or(r.MaxHandshakes, defaultMaxHandshakes)
+	r.MaxAuthorizing = cmp.Or(r.MaxAuthorizing, defaultMaxAuthorizing)
 	r.MaxHandshakesFromAddress = cmp.Or(r.MaxHandshakesFromAddress, defaultMaxHandshakesFrom)
 	r.MaxSessionsOfPrincipal = cmp.Or(r.MaxSessionsOfPrincipal, defaultMaxSessionsOfPrincipal)
 	r.MaxStreams = cmp.Or(r.MaxStreams, defaultMaxStreams)

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"net"
+	"syscall"
 
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
@@ -19,8 +20,38 @@ type conn struct {
 	net.Conn
 	*ready.Reader // of Conn
 
-	auth credentials.AuthInfo
-	addr net.Addr
+	auth    credentials.AuthInfo
+	addr    net.Addr
+	onClose func() // may be nil
+}
+
+// Close implements net.Conn.
+func (c *conn) Close() error {
+	if c.onClose != nil {
+		c.onClose()
+	}
+	return c.Conn.Close()
+}
+
+// SyscallConn implements syscall.Conn, which channelz takes socket options from.
+// A stream of a tunnel has no socket.
+func (c *conn) SyscallConn() (syscall.RawConn, error) {
+	for under := c.Conn; under != nil; {
+		if s, ok := under.(syscall.Conn); ok {
+			return s.SyscallConn()
+		}
+		switch u := under.(type) {
+		case interface{ NetConn() net.Conn }:
+			under = u.NetConn()
+		case *sniffed:
+			under = u.Conn
+		case *mixed:
+			under = u.Conn
+		default:
+			under = nil
+		}
+	}
+	return nil, errors.ErrUnsupported
 }
 
 // RemoteAddr returns the client's address as the port saw it, a *net.TCPAddr
@@ -72,6 +103,9 @@ func (l *Listener) Credentials() credentials.TransportCredentials {
 // ServerHandshake implements credentials.TransportCredentials.
 func (transportCredentials) ServerHandshake(c net.Conn) (net.Conn, credentials.AuthInfo, error) {
 	own, ok := c.(*conn)
+	if a, is := c.(*accepted); is {
+		own, ok = a.conn, true
+	}
 	if !ok {
 		return nil, nil, errors.New("listener: these credentials are for connections that this package's Listener accepted")
 	}

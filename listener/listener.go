@@ -19,8 +19,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/net/http2"
-
 	"culvert/internal/clientaddr"
 	"culvert/mux"
 	"culvert/resume"
@@ -30,24 +28,27 @@ import (
 // Listener is a net.Listener of native connections and tunnel streams, and the
 // http.Handler of the upgrade path. All its methods may be called concurrently.
 type Listener struct {
-	cfg      Config
-	path     string // of the upgrade, as a request spells it
-	upgrader wsconn.Upgrader
-	port     net.Listener // nil if made by New
-	web      *http.Server // HTTP/1.1 of the port
-	webConns *queue       // its connections
-	web2     *http.Server // HTTP/2 of the port that is not gRPC
-	h2       *http2.Server
-	handles  bool       // Config.Handler was set
-	conns    chan *conn // to be accepted
-	closed   chan struct{}
-	sessions *resume.Sessions
-	infos    sync.Map // net.Addr of a tunnel's connections to its *Info
-	counters counters
-	unread   *mux.Budget
-	streams  streams
+	cfg       Config
+	path      string // of the upgrade, as a request spells it
+	upgrader  wsconn.Upgrader
+	port      net.Listener // nil if made by New
+	web       *http.Server // HTTP/1.1 of the port
+	webConns  *queue       // its connections
+	web2      *http.Server // HTTP/2 of the port that is not gRPC
+	web2Conns *queue
+	handles   bool       // Config.Handler was set
+	conns     chan *conn // to be accepted
+	closed    chan struct{}
+	sessions  *resume.Sessions
+	infos     sync.Map // net.Addr of a tunnel's connections to its *Info
+	counters  counters
+	unread    *mux.Budget
+	streams   streams
 
-	verifying atomic.Int64 // RPCs that are verifications
+	verifying   atomic.Int64 // RPCs that are verifications
+	authorizing atomic.Int64 // calls of Authorize and AuthorizeNative
+
+	warnCleartext, warnTLS, warnLeftover sync.Once
 
 	handshakes handshakes
 	pace       pace // of TLS handshakes
@@ -92,18 +93,26 @@ func Wrap(port net.Listener, cfg *Config) *Listener {
 		ConnState:         l.onWebState,
 		ErrorLog:          errorLog(l.cfg.Logger),
 	}
-	l.web2, l.h2 = l.newWeb2()
-	l.owned.Add(2)
+	l.web2, l.web2Conns = l.newWeb2(), newQueue(port.Addr())
+	l.warnOpen()
+	l.owned.Add(3)
 	go func() {
 		defer l.owned.Done()
 		_ = l.web.Serve(l.webConns)
+	}()
+	go func() {
+		defer l.owned.Done()
+		_ = l.web2.Serve(l.web2Conns)
 	}()
 	go l.acceptLoop()
 	return l
 }
 
 // New returns a Listener without a port: mount it in an HTTP/1.1 server at the
-// upgrade path. A nil cfg means the defaults.
+// upgrade path. A nil cfg means the defaults. It serves tunnels alone: native
+// gRPC, over HTTP/2, is what the server around it makes of it, and a gRPC call
+// that comes here is answered 426, which leads a fallback.Dialer to the tunnel.
+// For both on one port use Listen, with that server's handler as Config.Handler.
 func New(cfg *Config) *Listener {
 	full := cfg.withDefaults()
 	l := &Listener{
@@ -139,7 +148,7 @@ func New(cfg *Config) *Listener {
 func (l *Listener) Accept() (net.Conn, error) {
 	select {
 	case c := <-l.conns:
-		return c, nil
+		return &accepted{conn: c, listener: l}, nil
 	case <-l.closed:
 		return nil, net.ErrClosed
 	}
@@ -202,8 +211,8 @@ func (l *Listener) Close() error {
 		l.owned.Add(1)
 		go func() {
 			defer l.owned.Done()
-			_ = l.web2.Shutdown(context.Background()) // GOAWAY: it has no listeners to wait for
-			_ = l.web.Shutdown(context.Background())  // idle ones now, busy ones when they are done
+			_ = l.web.Shutdown(context.Background()) // idle ones now, busy ones when they are done
+			_ = l.web2.Shutdown(context.Background())
 		}()
 	}
 	l.mu.Unlock()
@@ -211,7 +220,7 @@ func (l *Listener) Close() error {
 	if l.port == nil {
 		return nil
 	}
-	return errors.Join(l.port.Close(), l.webConns.Close())
+	return errors.Join(l.port.Close(), l.webConns.Close(), l.web2Conns.Close())
 }
 
 // Shutdown is Close, and then waits until every tunnel has ended by itself and
@@ -232,6 +241,7 @@ func (l *Listener) Shutdown(ctx context.Context) error {
 func (l *Listener) cutOff() {
 	if l.web != nil {
 		_ = l.web.Close()
+		_ = l.web2.Close()
 	}
 	l.mu.Lock()
 	l.cut = true

@@ -5,8 +5,6 @@ import (
 	"net/http"
 	"net/netip"
 	"reflect"
-
-	"culvert/internal/clientaddr"
 )
 
 // owner says whose a tunnel is.
@@ -22,8 +20,7 @@ func (l *Listener) ownerOf(r *http.Request, principal any) owner {
 	if r.TLS != nil && len(r.TLS.PeerCertificates) > 0 {
 		o.certificate = r.TLS.PeerCertificates[0]
 	}
-	if peer, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
-		client := clientaddr.Resolve(peer, r.Header, l.cfg.ForwardedHeader, l.cfg.TrustedProxies)
+	if client, ok := l.resolve(r); ok {
 		o.from = networkOf(client.Addr())
 	}
 	return o

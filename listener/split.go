@@ -93,6 +93,7 @@ func (l *Listener) split(c net.Conn, h *handshake) {
 	if err != nil || l.isClosed() {
 		l.handshakes.end(h)
 		if err != nil {
+			l.mismatched(c, err)
 			l.counters.broken.Add(1)
 			l.cfg.Logger.Debug("listener: no usable connection", "err", err)
 		}
@@ -105,6 +106,7 @@ func (l *Listener) split(c net.Conn, h *handshake) {
 			web = &sniffed{Conn: inner}
 		}
 		web.handshake = h
+		l.sniffedTLS(web)
 		l.webConns.put(web)
 		return
 	}

@@ -22,7 +22,8 @@ type Refused struct {
 	Evicted               uint64 // slow handshakes that made room for others
 	Broken                uint64 // no usable TLS or no request came, or not in Config.HandshakeTimeout
 	Requests              uint64 // no proper upgrade, or Config.CheckOrigin
-	Unauthorized          uint64 // Config.Authorize
+	Unauthorized          uint64 // Config.Authorize, Config.AuthorizeNative
+	Authorizing           uint64 // Config.MaxAuthorizing
 	Sessions              uint64 // Config.MaxSessions
 	SessionsOfPrincipal   uint64 // Config.MaxSessionsOfPrincipal
 	Resumes               uint64 // no such session, not this client's, or too often
@@ -34,10 +35,10 @@ type Refused struct {
 
 // counters are those of Refused, and others.
 type counters struct {
-	handshakes, handshakesFrom, evicted, broken   atomic.Uint64
-	requests, unauthorized, sessions, ofPrincipal atomic.Uint64
-	resumes, innerTLS, opened, resumed            atomic.Uint64
-	streams, streamsOfPrincipal, detached         atomic.Uint64
+	handshakes, handshakesFrom, evicted, broken                atomic.Uint64
+	requests, unauthorized, authorizing, sessions, ofPrincipal atomic.Uint64
+	resumes, innerTLS, opened, resumed                         atomic.Uint64
+	streams, streamsOfPrincipal, detached                      atomic.Uint64
 }
 
 // Stats returns the present figures. It may be called concurrently and often.
@@ -61,6 +62,7 @@ func (l *Listener) Stats() Stats {
 			Broken:                c.broken.Load(),
 			Requests:              c.requests.Load(),
 			Unauthorized:          c.unauthorized.Load(),
+			Authorizing:           c.authorizing.Load(),
 			Sessions:              c.sessions.Load(),
 			SessionsOfPrincipal:   c.ofPrincipal.Load(),
 			Resumes:               c.resumes.Load(),

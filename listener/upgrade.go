@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"time"
 
 	"culvert/internal/clientaddr"
@@ -49,8 +50,7 @@ func (l *Listener) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	r = l.withoutCookies(r)
 	info := &Info{Tunnel: true, Header: r.Header.Clone()}
 	if l.cfg.Authorize != nil {
-		if info.Principal, err = l.cfg.Authorize(r); err != nil {
-			l.counters.unauthorized.Add(1)
+		if info.Principal, err = l.authorize(r); err != nil {
 			l.cfg.Logger.Info("listener: not authorized", "remote", r.RemoteAddr, "err", err)
 			if q.Name != "" {
 				l.sessions.Refuse(w.Header())
@@ -64,6 +64,18 @@ func (l *Listener) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	l.open(w, r, info, q, subprotocol == ProtocolRawV1)
+}
+
+// authorize calls Config.Authorize, unless it runs too often at the moment.
+func (l *Listener) authorize(r *http.Request) (principal any, err error) {
+	if !l.beginAuthorizing() {
+		return nil, &RefusedError{http.StatusServiceUnavailable, http.Header{"Retry-After": {"5"}}, errAuthorizes.Error()}
+	}
+	defer l.authorizing.Add(-1)
+	if principal, err = l.cfg.Authorize(r); err != nil {
+		l.counters.unauthorized.Add(1)
+	}
+	return principal, err
 }
 
 // open makes w a new tunnel, one that the client can resume if it asks for that,
@@ -112,11 +124,28 @@ func (l *Listener) withoutCookies(r *http.Request) *http.Request {
 // clientAddr returns the address of who sent r, on c, as far as the proxies
 // between are trusted. No other tunnel has the same pointer.
 func (l *Listener) clientAddr(r *http.Request, c net.Conn) net.Addr {
-	peer, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil {
+	client, ok := l.resolve(r)
+	if !ok {
 		return uniqueAddr(c.RemoteAddr())
 	}
-	return net.TCPAddrFromAddrPort(clientaddr.Resolve(peer, r.Header, l.cfg.ForwardedHeader, l.cfg.TrustedProxies))
+	return net.TCPAddrFromAddrPort(client)
+}
+
+// resolve returns the address of who sent r. It reports false if there is none,
+// as on a unix socket on which no proxy is trusted.
+func (l *Listener) resolve(r *http.Request) (netip.AddrPort, bool) {
+	trusted := l.cfg.TrustedProxies
+	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+	local := err != nil
+	if local {
+		if len(trusted) == 0 {
+			return netip.AddrPort{}, false
+		}
+		peer = netip.AddrPortFrom(netip.IPv6Unspecified(), 0) // of who is on the socket
+		trusted = append(slices.Clip(trusted), netip.PrefixFrom(peer.Addr(), peer.Addr().BitLen()))
+	}
+	client := clientaddr.Resolve(peer, r.Header, l.cfg.ForwardedHeader, trusted)
+	return client, !local || client != peer
 }
 
 // answer refuses a request with the status that err picks.

@@ -3,8 +3,12 @@ package listener
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
+	"fmt"
 	"io"
 	"net"
+	"net/http"
+	"strings"
 	"time"
 
 	"golang.org/x/net/http2"
@@ -22,11 +26,30 @@ const (
 // answerVerification answers the verifications on c, which began with f, until
 // it ends. The grpc.Server, with its interceptors, stats handlers and channelz,
 // does not see them.
-func (l *Listener) answerVerification(c net.Conn, f *flight) {
+func (l *Listener) answerVerification(c net.Conn, f *flight) { (&verifier{}).serve(c, replay(c, f)) }
+
+// replay returns what comes on c, which began with f, after the preface.
+func replay(c net.Conn, f *flight) io.Reader {
+	return io.MultiReader(bytes.NewReader(f.buf[len(fullPreface):]), c)
+}
+
+// refuseNative answers all RPCs on c, which began with f, with the status that err
+// picks, until it ends.
+func refuseNative(c net.Conn, f *flight, err error) {
+	v := &verifier{code: "7", message: err.Error()} // PERMISSION_DENIED
+	var refused *RefusedError
+	if errors.As(err, &refused) && refused.StatusCode == http.StatusUnauthorized {
+		v.code = "16" // UNAUTHENTICATED
+	}
+	v.serve(c, replay(c, f))
+}
+
+// serve serves c, whose frames r reads, until it ends.
+func (v *verifier) serve(c net.Conn, r io.Reader) {
 	defer c.Close()
-	v := &verifier{conn: c, streams: map[uint32]*verified{}}
+	v.conn, v.streams = c, map[uint32]*verified{}
 	_ = c.SetDeadline(time.Now().Add(verifyLife))
-	v.framer = http2.NewFramer(&v.out, io.MultiReader(bytes.NewReader(f.buf[len(fullPreface):]), c))
+	v.framer = http2.NewFramer(&v.out, r)
 	v.framer.SetMaxReadFrameSize(verifyFrame)
 	v.framer.MaxHeaderListSize = verifyFrame
 	v.framer.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
@@ -45,8 +68,10 @@ func (l *Listener) answerVerification(c net.Conn, f *flight) {
 	_ = v.flush()
 }
 
-// verifier is a server of verifications alone.
+// verifier is a server of verifications alone, or of refusals.
 type verifier struct {
+	code, message string // of refusals; "" if it verifies
+
 	conn    net.Conn
 	framer  *http2.Framer
 	out     bytes.Buffer // that the framer writes
@@ -100,6 +125,11 @@ func (v *verifier) onHeaders(f *http2.MetaHeadersFrame) {
 	v.last = max(v.last, id)
 	path := f.PseudoValue("path")
 	switch {
+	case v.code != "":
+		v.head(id, true, v.code, v.message)
+		if !f.StreamEnded() {
+			_ = v.framer.WriteRSTStream(id, http2.ErrCodeNo) // the rest of the request is of no use
+		}
 	case len(v.streams) >= verifyOpen:
 		_ = v.framer.WriteRSTStream(id, http2.ErrCodeRefusedStream)
 	case path != verifyMethod:
@@ -134,8 +164,21 @@ func (v *verifier) end(id uint32, status, message string) {
 func (v *verifier) status(status, message string) {
 	v.field("grpc-status", status)
 	if message != "" {
-		v.field("grpc-message", message)
+		v.field("grpc-message", escape(message))
 	}
+}
+
+// escape makes a message what a field may have (gRPC over HTTP/2, Responses).
+func escape(message string) string {
+	var b strings.Builder
+	for i := range len(message) {
+		if c := message[i]; c < ' ' || c > '~' || c == '%' {
+			fmt.Fprintf(&b, "%%%02X", c)
+		} else {
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
 }
 
 func (v *verifier) field(name, value string) {

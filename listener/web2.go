@@ -2,8 +2,6 @@ package listener
 
 import (
 	"bytes"
-	"context"
-	"crypto/tls"
 	"io"
 	"net"
 	"net/http"
@@ -12,27 +10,32 @@ import (
 	"time"
 
 	"golang.org/x/net/http2"
-
-	"culvert/internal/ready"
 )
 
 // newWeb2 returns the server of HTTP/2 for what is not gRPC: requests of
-// browsers, curl and probes, which negotiate h2 and go to Config.Handler.
-func (l *Listener) newWeb2() (*http.Server, *http2.Server) {
-	base := &http.Server{
-		Handler:        http.HandlerFunc(l.route2),
-		MaxHeaderBytes: l.cfg.MaxHead,
-		ErrorLog:       errorLog(l.cfg.Logger),
+// browsers, curl and probes, which negotiate h2 and go to Config.Handler. TLS is
+// done by then.
+func (l *Listener) newWeb2() *http.Server {
+	srv := &http.Server{
+		Handler:           http.HandlerFunc(l.route2),
+		Protocols:         new(http.Protocols),
+		ReadHeaderTimeout: l.cfg.HandshakeTimeout,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    l.cfg.MaxHead,
+		ConnContext:       withWebConn,
+		ErrorLog:          errorLog(l.cfg.Logger),
 	}
-	server := &http2.Server{IdleTimeout: 2 * time.Minute}
-	_ = http2.ConfigureServer(base, server) // whose TLS is not used
-	return base, server
+	srv.Protocols.SetUnencryptedHTTP2(true)
+	return srv
 }
 
 // route2 is the HTTP/2 side of the port. A gRPC call on such a connection can go
 // to no grpc.Server: its client is told to take another connection (RFC 9110,
 // Section 15.5.20).
 func (l *Listener) route2(w http.ResponseWriter, r *http.Request) {
+	if c, ok := r.Context().Value(webConnKey{}).(*web2Conn); ok {
+		r.TLS = tlsState(c.Conn)
+	}
 	switch {
 	case isGRPC(r):
 		http.Error(w, "this connection began with a request that is not gRPC", http.StatusMisdirectedRequest)
@@ -43,27 +46,12 @@ func (l *Listener) route2(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// serveWeb2 serves c, which is read by r and written by w, until it ends.
-func (l *Listener) serveWeb2(c net.Conn, r io.Reader, to io.Writer) {
-	w := &web2Conn{Conn: c, r: r, w: to, done: make(chan struct{})}
-	l.track(w)
-	defer l.untrack(w)
-	var inner net.Conn = w
-	if state := tlsState(c); state != nil {
-		inner = &secureWeb2Conn{w, *state}
-	}
-	l.h2.ServeConn(inner, &http2.ServeConnOpts{BaseConfig: l.web2, Handler: l.web2.Handler})
-	close(w.done)
-	_ = c.Close()
-}
-
 // web2Conn is a connection of HTTP/2 that is not gRPC's.
 type web2Conn struct {
 	net.Conn
 
-	r    io.Reader
-	w    io.Writer
-	done chan struct{}
+	r io.Reader
+	w io.Writer
 }
 
 // Read implements net.Conn.
@@ -71,26 +59,6 @@ func (w *web2Conn) Read(p []byte) (int, error) { return w.r.Read(p) }
 
 // Write implements net.Conn.
 func (w *web2Conn) Write(p []byte) (int, error) { return w.w.Write(p) }
-
-// Shutdown waits until the server of HTTP/2 has let go of the connection.
-func (w *web2Conn) Shutdown(ctx context.Context) error {
-	select {
-	case <-w.done:
-		return nil
-	case <-ctx.Done():
-		return w.Close()
-	}
-}
-
-// secureWeb2Conn is a web2Conn that TLS was done on.
-type secureWeb2Conn struct {
-	*web2Conn
-
-	state tls.ConnectionState
-}
-
-// ConnectionState is what http2 asks for the state of TLS.
-func (s *secureWeb2Conn) ConnectionState() tls.ConnectionState { return s.state }
 
 // mixed is a connection that a grpc.Server has and whose first request is yet to
 // come: its client waits for the server's SETTINGS before. If that is not gRPC
@@ -157,7 +125,7 @@ func (m *mixed) more() error {
 
 // take takes the connection away from the grpc.Server.
 func (m *mixed) take() bool {
-	if !m.listener.own() {
+	if m.listener.isClosed() {
 		return false
 	}
 	m.mu.Lock()
@@ -172,10 +140,7 @@ func (m *mixed) take() bool {
 	if m.acked {
 		out = &ackWriter{Writer: m.Conn}
 	}
-	go func() {
-		defer m.listener.owned.Done()
-		m.listener.serveWeb2(m.Conn, in, out)
-	}()
+	m.listener.web2Conns.put(&web2Conn{Conn: m.Conn, r: in, w: out})
 	return true
 }
 
@@ -224,22 +189,26 @@ func (m *mixed) limit(set func(time.Time) error, t time.Time) error {
 
 // deliverHTTP2 passes on a connection of HTTP/2 by its first flight.
 func (l *Listener) deliverHTTP2(inner net.Conn, f *flight, h *handshake) {
-	state := tlsState(inner)
+	native := f.req == nil || f.req.isGRPC() || !l.handles
 	switch {
+	case l.cfg.RequireTunnel && native:
+		l.counters.requests.Add(1)
+		l.handshakes.end(h)
+		turnAway(inner, http2.ErrCodeHTTP11Required, errTunnelOnly.Error())
+		return
 	case f.req != nil && f.req.path == verifyMethod && f.alone:
-		l.answerVerification(inner, f)
+		l.deliverVerification(inner, f)
 		l.handshakes.end(h)
 		return
 	case f.req != nil && !f.req.isGRPC() && l.handles:
 		l.handshakes.end(h)
-		l.serveWeb2(inner, io.MultiReader(bytes.NewReader(f.buf), inner), inner)
+		l.web2Conns.put(&web2Conn{Conn: inner, r: io.MultiReader(bytes.NewReader(f.buf), inner), w: inner})
 		return
 	}
-	addr := inner.RemoteAddr()
 	var c net.Conn = &sniffed{Conn: inner, head: f.buf}
 	if l.handles && f.req == nil {
 		c = &mixed{Conn: inner, listener: l, flight: f}
 	}
-	l.deliver(&conn{Conn: c, Reader: ready.New(c), auth: authInfo(state), addr: addr}, nil)
+	l.deliverNative(inner, c, f)
 	l.handshakes.end(h)
 }

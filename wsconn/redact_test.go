@@ -47,7 +47,7 @@ func TestNoPasswordInErrors(t *testing.T) {
 				}}, "ws://api.invalid/")
 				check(t, &wsconn.Dialer{Proxy: func(*http.Request) (*url.URL, error) {
 					_, err := url.Parse(scheme + info + "%zz")
-					return nil, fmt.Errorf("invalid proxy address %q: %v", scheme+info, err)
+					return nil, fmt.Errorf("invalid proxy address %q: %w", scheme+info, err)
 				}}, "ws://api.invalid/")
 			})
 		}

@@ -61,7 +61,8 @@ func handshake(ctx context.Context, c net.Conn, t *tls.Conn) (*Conn, error) {
 	}
 	switch state := t.ConnectionState(); {
 	case state.NegotiatedProtocol != protocol:
-		return nil, fmt.Errorf("inner TLS: the peer negotiated %q (ALPN) and not %s: it is no end of a tunnel", state.NegotiatedProtocol, protocol)
+		return nil, fmt.Errorf("inner TLS: the peer negotiated %q (ALPN) and not %s: it is no end of a tunnel",
+			state.NegotiatedProtocol, protocol)
 	case state.Version < tls.VersionTLS13:
 		return nil, fmt.Errorf("inner TLS: the peer negotiated %s, and TLS 1.3 is the least", tls.VersionName(state.Version))
 	}
