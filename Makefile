@@ -123,11 +123,12 @@ demo: ## Show native gRPC failing and the tunnel working
 	go run ./cmd/culvert demo
 
 .PHONY: cross
-cross: ## Build and vet for each system and processor
-	@for os in linux darwin windows; do for arch in amd64 arm64; do \
-		echo "$$os/$$arch"; export CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch; \
+cross: ## Build and vet for each system and processor, and test frames with 32 bits
+	@for target in linux/amd64 linux/arm64 linux/386 linux/arm darwin/amd64 darwin/arm64 windows/amd64 windows/arm64; do \
+		echo "$$target"; export CGO_ENABLED=0 GOOS=$${target%/*} GOARCH=$${target#*/}; \
 		go build ./...; go vet ./...; \
-	done; done
+	done
+	CGO_ENABLED=0 GOARCH=386 go test -run 'Fuzz|Declared|Window|Frame|Violation|Hostile' ./mux ./wsconn ./resume ./fuzz/...
 
 .PHONY: vuln
 vuln: $(bin)/govulncheck ## Look for known vulnerabilities, at vuln.go.dev

@@ -129,7 +129,7 @@ func (l *Listener) mismatched(c net.Conn, err error) {
 		return
 	}
 	l.warnCleartext.Do(func() {
-		l.cfg.Logger.Warn("listener: a client speaks cleartext to this port, which speaks TLS: unset Insecure at the client, or use its https or wss scheme",
+		l.cfg.Logger.Warn("listener: a client speaks cleartext to this port, which speaks TLS: unset Insecure at the client",
 			"remote", c.RemoteAddr())
 	})
 }
@@ -159,7 +159,8 @@ type accepted struct {
 }
 
 // errLeftover is what such a server and its clients are told.
-var errLeftover = errors.New("listener: remove grpc.Creds beside the Listener's ServerOptions: the Listener does TLS itself, as Config.TLS says")
+var errLeftover = errors.New("listener: remove grpc.Creds beside the Listener's ServerOptions: " +
+	"the Listener does TLS itself, as Config.TLS says")
 
 // Read implements net.Conn.
 func (a *accepted) Read(p []byte) (int, error) {

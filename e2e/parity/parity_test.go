@@ -74,7 +74,7 @@ func TestMain(m *testing.M) {
 	stop()
 	if *printTable {
 		_, _ = io.WriteString(os.Stdout, strings.Join(results.rows, "\n")+"\n")
-		fmt.Printf("%d cells\n", len(results.rows))
+		fmt.Fprintf(os.Stdout, "%d cells\n", len(results.rows))
 	}
 	os.Exit(code)
 }
@@ -102,7 +102,7 @@ func (c cell) run(t *testing.T) {
 		w := newWorld(t, c.parts)
 		w.setenv()
 		out, _ := json.Marshal(c.measure(t, w, kind))
-		fmt.Printf("OUTCOME %s\n", out)
+		fmt.Fprintf(os.Stdout, "OUTCOME %s\n", out)
 		return
 	}
 	plain, culvert := c.client(t, "plain"), c.client(t, "culvert")
