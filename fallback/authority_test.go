@@ -56,9 +56,14 @@ func call(t *testing.T, target string, opts ...grpc.DialOption) error {
 		t.Fatal(err)
 	}
 	defer cc.Close()
+	return ping(cc)
+}
+
+// ping makes an RPC.
+func ping(cc *grpc.ClientConn) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	_, err = testgrpc.NewTestServiceClient(cc).UnaryCall(ctx, &testgrpc.SimpleRequest{})
+	_, err := testgrpc.NewTestServiceClient(cc).UnaryCall(ctx, &testgrpc.SimpleRequest{})
 	return err
 }
 

@@ -127,7 +127,20 @@ func (l *link) open(ctx context.Context) (*conn, error) {
 		l.release()
 		return nil, err
 	}
-	return l.target.own(&conn{Conn: c, Reader: ready.New(c), auth: l.auth, onClose: l.release}), nil
+	return l.target.own(&conn{Conn: c, Reader: ready.New(c), auth: l.auth, onClose: func() {
+		if mux.WasRefused(c) {
+			l.lowerLimit()
+		}
+		l.release()
+	}}), nil
+}
+
+// lowerLimit learns from a stream that the server refused how many it takes,
+// where a hop has dropped the field that says so.
+func (l *link) lowerLimit() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.limit = max(1, min(l.limit, l.streams-1))
 }
 
 // unclaim gives up a claim that led to no stream: a link that nobody uses is

@@ -74,6 +74,9 @@ func (st *stream) onFIN() (woke bool) {
 // still be read.
 func (st *stream) onRST() (woke bool) {
 	st.mu.Lock()
+	if st.received == 0 {
+		st.state.Or(isRefused)
+	}
 	st.state.Or(isReset)
 	woke = st.wake()
 	st.writable.Ring()

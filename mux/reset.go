@@ -11,3 +11,11 @@ func Reset(c net.Conn) error {
 	}
 	return c.Close()
 }
+
+// WasRefused reports whether the peer has reset a stream before it sent anything
+// on it, as one does that takes no more streams. For any other connection it
+// reports false.
+func WasRefused(c net.Conn) bool {
+	st, ok := c.(*stream)
+	return ok && st.state.Load()&isRefused != 0
+}

@@ -38,6 +38,9 @@ func TestReset(t *testing.T) {
 		if _, err := stream.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
 			t.Errorf("got %v, want that it was reset", err)
 		}
+		if !mux.WasRefused(stream) || mux.WasRefused(refused) {
+			t.Error("WasRefused: got that of the wrong side, want the client's stream alone")
+		}
 		_ = stream.Close()
 	}
 	if n := server.NumStreams(); n != 0 {

@@ -33,6 +33,7 @@ const (
 	isEnded                    // with the session
 	isRemoved                  // from the session
 	isBuffered                 // there is something in buf
+	isRefused                  // by the peer, before anything came
 )
 
 // stream is one yamux stream as a net.Conn.
