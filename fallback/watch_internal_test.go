@@ -127,6 +127,49 @@ func TestWatch(t *testing.T) {
 	}
 }
 
+// TestWatchContinuations holds no more than a head may have, however many empty
+// CONTINUATIONs come.
+func TestWatchContinuations(t *testing.T) {
+	in := frames(func(f *http2.Framer, head func(...string) []byte) {
+		_ = f.WriteSettings()
+		_ = f.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: head(":status", "200")})
+		for range 100_000 {
+			_ = f.WriteContinuation(1, false, nil)
+		}
+	})
+	r := bytes.NewReader(in)
+	w := watch(script{r: r}, hears{answered: func() {}, refused: func(error) {}})
+	buf := make([]byte, 1<<10)
+	for n, read := 0, 0; n < len(in); n += read {
+		var err error
+		if read, err = w.Read(buf); err != nil {
+			t.Fatal(err)
+		}
+		if held := len(in) - r.Len() - n - read; held > 2*maxHeaderList {
+			t.Fatalf("got %d bytes held back, want %d at most", held, 2*maxHeaderList)
+		}
+	}
+}
+
+// TestWatchKeepsAck keeps back the acknowledgement of the SETTINGS that greet
+// sent, and no other.
+func TestWatchKeepsAck(t *testing.T) {
+	in := frames(func(f *http2.Framer, head func(...string) []byte) {
+		_ = f.WriteSettings()
+		_ = f.WriteSettingsAck()
+		_ = f.WriteSettingsAck()
+		_ = f.WriteHeaders(http2.HeadersFrameParam{
+			StreamID: 1, BlockFragment: head(":status", "200", "content-type", "application/grpc"), EndHeaders: true, EndStream: true,
+		})
+	})
+	for name, r := range map[string]io.Reader{"whole": bytes.NewReader(in), "bytes": iotest.OneByteReader(bytes.NewReader(in))} {
+		out, _, _ := watchScript(in, r)
+		if want := append(in[:frameHeader:frameHeader], in[2*frameHeader:]...); !bytes.Equal(out, want) {
+			t.Errorf("%s: got %x, want %x", name, out, want)
+		}
+	}
+}
+
 // TestWatchDeadline loses nothing when a deadline interrupts a frame.
 func TestWatchDeadline(t *testing.T) {
 	in := frames(func(f *http2.Framer, head func(...string) []byte) {
