@@ -51,28 +51,24 @@ func newCarrier(c net.Conn) *carrier {
 // joinBufs are shared by all sessions.
 var joinBufs = sync.Pool{New: func() any { return new([]byte) }}
 
-// send writes head and body, which may be nil, and returns how many bytes of both
-// were written.
-func (k *carrier) send(head, body []byte) (n int, err error) {
-	var long int64
+// send writes head and body, which may be nil.
+func (k *carrier) send(head, body []byte) (err error) {
 	switch {
 	case len(body) == 0:
-		return k.Write(head)
+		_, err = k.Write(head)
 	case k.several != nil:
 		k.vec[0], k.vec[1] = head, body
-		long, err = k.several.WriteBuffers(k.vec[:])
-		n = int(long)
+		_, err = k.several.WriteBuffers(k.vec[:])
 	case k.writev:
 		k.vec[0], k.vec[1] = head, body
 		k.bufs = k.vec[:]
-		long, err = k.bufs.WriteTo(k.Conn)
-		n = int(long)
+		_, err = k.bufs.WriteTo(k.Conn)
 	default:
 		b := joinBufs.Get().(*[]byte)
 		*b = append(append((*b)[:0], head...), body...)
-		n, err = k.Write(*b)
+		_, err = k.Write(*b)
 		joinBufs.Put(b)
 	}
 	k.vec[1] = nil
-	return n, err
+	return err
 }

@@ -1,11 +1,6 @@
 package mux
 
-import (
-	"errors"
-	"net"
-	"os"
-	"time"
-)
+import "net"
 
 // maxControl bounds the control frames that wait to be sent, in bytes. A peer
 // that provokes answers without reading them is cut off.
@@ -77,20 +72,20 @@ func (s *Session) flushControl() {
 func (s *Session) writeFrame(st *stream, h header, body []byte) error {
 	s.takeControl()
 	if st != nil && st.state.Load()&isClosed != 0 {
-		if err := s.sendHead(nil, nil); err != nil {
+		if err := s.sendHead(nil); err != nil {
 			return err
 		}
 		return net.ErrClosed
 	}
 	s.head = h.append(s.head)
-	return s.sendHead(st, body)
+	return s.sendHead(body)
 }
 
 // writeControl sends the control frames that are owed. The caller has the
 // token; writeControl gives it back. An error ends the session.
 func (s *Session) writeControl() error {
 	s.takeControl()
-	return s.sendHead(nil, nil)
+	return s.sendHead(nil)
 }
 
 // takeControl moves the control frames that are owed to head.
@@ -109,76 +104,14 @@ func (s *Session) takeOwed() {
 	s.owed.Store(false)
 }
 
-// sendHead sends head and body, of st if not nil, and gives the token back. It
-// returns the error of a Write that was interrupted once the rest is left to a
-// goroutine.
-func (s *Session) sendHead(st *stream, body []byte) (err error) {
+// sendHead sends head and body and gives the token back.
+func (s *Session) sendHead(body []byte) (err error) {
 	if len(s.head) > 0 {
-		var n int
-		if n, err = s.carrier.send(s.head, body); err != nil && s.interrupted.Swap(false) && errors.Is(err, os.ErrDeadlineExceeded) {
-			var left bool
-			if left, err = s.sendRest(st, n, body); left {
-				return err
-			}
-		}
+		err = s.carrier.send(s.head, body)
 	}
 	s.wtoken.Release()
 	if err != nil {
 		s.fail(err)
 	}
 	return err
-}
-
-// interruptWrite frees a Write of st that the connection beneath holds up, which
-// matters only where that cannot say beforehand whether it would. It may be late
-// and meet another Write, which goes on then.
-func (st *stream) interruptWrite() {
-	s := st.session
-	if s.carrier.ready == nil && s.inline.Load() == st {
-		s.interrupted.Store(true)
-		_ = s.carrier.SetWriteDeadline(time.Unix(1, 0))
-	}
-}
-
-// sendRest sends what is left of head and body after n bytes. If it was st's
-// Write that was to be interrupted, a goroutine does it, left is true, and err is
-// what the Write returns: a frame is sent whole.
-func (s *Session) sendRest(st *stream, n int, body []byte) (left bool, err error) {
-	if err := s.carrier.SetWriteDeadline(time.Time{}); err != nil {
-		return false, err
-	}
-	rest := make([]byte, 0, len(s.head)+len(body))
-	rest = append(append(rest, s.head...), body...)[n:]
-	if st != nil {
-		err = st.mayWrite()
-	}
-	if err == nil || !s.own() {
-		return false, s.sendAll(rest)
-	}
-	go func() {
-		defer s.owned.Done()
-		err := s.sendAll(rest)
-		s.wtoken.Release()
-		if err != nil {
-			s.fail(err)
-		}
-	}()
-	return true, err
-}
-
-// sendAll sends b, whatever interrupts it.
-func (s *Session) sendAll(b []byte) error {
-	for len(b) > 0 {
-		n, err := s.carrier.Write(b)
-		if b = b[n:]; err == nil {
-			return nil
-		}
-		if !s.interrupted.Swap(false) || !errors.Is(err, os.ErrDeadlineExceeded) {
-			return err
-		}
-		if err := s.carrier.SetWriteDeadline(time.Time{}); err != nil {
-			return err
-		}
-	}
-	return nil
 }

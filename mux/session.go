@@ -38,9 +38,6 @@ type Session struct {
 	wtoken token.Token // the right to write a frame
 	head   []byte      // scratch of the writer, which holds the token
 
-	inline      atomic.Pointer[stream] // whose Write is in the carrier, if that cannot say beforehand whether it waits
-	interrupted atomic.Bool            // that Write was to be freed
-
 	receiver
 	firstStream
 	unread atomic.Int64 // bytes in buffers, if there is a Budget

@@ -71,7 +71,7 @@ func newStream(s *Session, id uint32, inbound bool) *stream {
 	st.recvLimit.Store(initialWindow)
 	st.window.Store(initialWindow)
 	st.rdeadline = deadline.New(&st.state, isReadLimited, func() { s.interrupt(st) })
-	st.wdeadline = deadline.New(&st.state, isWriteLimited, st.interruptWrite)
+	st.wdeadline = deadline.New(&st.state, isWriteLimited, func() {})
 	return st
 }
 
@@ -195,14 +195,13 @@ func (st *stream) awaitLead() bool {
 
 // Close implements net.Conn: blocked calls return net.ErrClosed, and the peer
 // reads io.EOF after the data that was written. Data that comes later resets
-// the stream. A frame that the connection beneath has begun is finished in the
-// background.
+// the stream. A Write that the connection beneath has begun and does not
+// finish stays until that ends.
 func (st *stream) Close() error {
 	st.closeOnce.Do(func() {
 		st.state.Or(isClosed)
 		st.closed.Close()
 		st.session.interrupt(st)
-		st.interruptWrite()
 		st.rdeadline.Set(time.Time{})
 		st.wdeadline.Set(time.Time{})
 		st.mu.Lock()

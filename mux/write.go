@@ -1,7 +1,6 @@
 package mux
 
 import (
-	"errors"
 	"net"
 	"os"
 
@@ -14,10 +13,7 @@ import (
 func (st *stream) Write(p []byte) (n int, err error) {
 	if s := st.session; len(p) <= maxChunk && len(p) > 0 && s.wtoken.Try() {
 		if st.mayWriteAtOnce(p) {
-			if err := st.writeInline(header{typeData, 0, st.id, uint32(len(p))}, p); err != nil {
-				if st.wasInterrupted(err) {
-					return len(p), err
-				}
+			if err := s.writeFrame(st, header{typeData, 0, st.id, uint32(len(p))}, p); err != nil {
 				return 0, s.errOr(err)
 			}
 			return len(p), nil
@@ -172,35 +168,10 @@ func (st *stream) send(body []byte) (accepted bool, err error) {
 	if st.state.Load()&isWriteLimited != 0 {
 		return st.sendDetached(h, body)
 	}
-	if err := st.writeInline(h, body); err != nil {
-		if st.wasInterrupted(err) {
-			return true, err
-		}
+	if err := s.writeFrame(st, h, body); err != nil {
 		return false, s.errOr(err)
 	}
 	return true, nil
-}
-
-// writeInline is writeFrame for a caller of Write itself, which a deadline or
-// Close may free.
-func (st *stream) writeInline(h header, body []byte) error {
-	s := st.session
-	if s.carrier.ready != nil {
-		return s.writeFrame(st, h, body)
-	}
-	s.inline.Store(st)
-	if st.mayWrite() != nil { // since then: interruptWrite did not find it
-		st.interruptWrite()
-	}
-	err := s.writeFrame(st, h, body)
-	s.inline.CompareAndSwap(st, nil)
-	return err
-}
-
-// wasInterrupted reports whether err is that of a Write the rest of which is
-// sent by a goroutine.
-func (st *stream) wasInterrupted(err error) bool {
-	return errors.Is(err, os.ErrDeadlineExceeded) && st.wdeadline.IsPast()
 }
 
 // awaitCarrier waits until the connection beneath would take n bytes at once, if
