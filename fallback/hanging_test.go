@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"sync"
 	"testing"
 	"time"
 
@@ -78,21 +79,28 @@ func TestRefusedPort(t *testing.T) {
 func TestProxyChosenAnew(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *world) {
 		d := w.dialer()
+		var mu sync.Mutex
 		var asked []string
 		d.Proxy = func(r *http.Request) (*url.URL, error) {
+			mu.Lock()
+			defer mu.Unlock()
 			asked = append(asked, r.URL.String())
 			return nil, nil //nolint:nilnil // no proxy
 		}
 		for range 2 {
-			before := len(asked)
+			mu.Lock()
+			asked = nil
+			mu.Unlock()
 			c, err := d.DialContext(t.Context(), w.origin)
 			if err != nil {
 				t.Fatal(err)
 			}
 			_ = c.Close()
-			if len(asked) == before || asked[len(asked)-1] != "https://"+w.origin {
-				t.Errorf("got %q, want https://%s to be asked for", asked[before:], w.origin)
+			mu.Lock()
+			if len(asked) == 0 || asked[0] != "https://"+w.origin {
+				t.Errorf("got %q, want https://%s to be asked for", asked, w.origin)
 			}
+			mu.Unlock()
 		}
 	})
 }
