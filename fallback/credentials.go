@@ -140,7 +140,7 @@ func (t transportCredentials) ClientHandshake(ctx context.Context, authority str
 	switch c := c.(type) {
 	case *offered:
 		if own = c.conn; own == nil {
-			dest := at(authority, c.addr)
+			dest := at(c.dialer.outer(authority, authorityOf(c.addr)), c.addr)
 			var err error
 			if own, err = c.dialer.dial(ctx, dest, dest.addr, false); err != nil {
 				return nil, nil, err

@@ -41,6 +41,19 @@ func destinationOf(addr string) destination {
 	return destination{authority: authorityOf(name), network: networkTCP, addr: name, proxied: name}
 }
 
+// outer returns the authority of the upgrade: the channel's, unless that is the
+// name of InnerTLS, which says nothing to hops. Then it is the name of the outer
+// TLS, or name.
+func (d *Dialer) outer(authority, name string) string {
+	switch {
+	case d.InnerTLS == nil || d.InnerTLS.ServerName == "" || d.InnerTLS.ServerName != authority:
+		return authority
+	case d.TLS != nil && d.TLS.ServerName != "":
+		return d.TLS.ServerName
+	}
+	return name
+}
+
 // at returns the destination of addr, an address of authority that a resolver
 // of the program's own found.
 func at(authority, addr string) destination {

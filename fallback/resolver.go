@@ -96,7 +96,7 @@ func (b wrapper) destination(target resolver.Target, authority string) destinati
 	default:
 		dest := destinationOf(target.Endpoint())
 		if authority != "" {
-			dest.authority = authority
+			dest.authority = b.dialer.outer(authority, dest.authority)
 		}
 		return dest
 	}
